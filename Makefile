@@ -1,0 +1,95 @@
+# Needs python3 (3.11 or newer) and make; everything else goes into .venv. `make help` lists the targets.
+PYTHON ?= python3
+CASES ?= 2000
+BUDGET ?= 300000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install -qq -c constraints.txt
+
+# Whatever exists of these is linted and typed.
+CODE := $(wildcard solver server tests benchmarks)
+PROTOS := $(wildcard proto/solver/api/v1/*.proto)
+SOURCES := $(wildcard solver/*.py solver/*/*.py solver/*/*/*.py server/*.py)
+
+# Runs protoc into the folder given as $(1). The PATH lets protoc find the mypy-protobuf plugins.
+# Always a process of its own: protoc and OR-Tools abort a process that loads both.
+protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types imports proto-check pytest proto oracle bench bench-quick clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
+
+run: $(VENV)/.compiled ## install, then answer the default question
+	@$(BIN)/solver-cli optimize --budget $(BUDGET)
+
+test: ## install the tools, then run every check
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory imports
+	@$(MAKE) --no-print-directory proto-check
+	@$(MAKE) --no-print-directory pytest
+
+lint: $(VENV)/.dev ## style and layout of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy $(addprefix -p ,$(CODE))
+
+imports: $(VENV)/.dev ## imports point down only
+	$(BIN)/lint-imports
+
+proto-check: $(VENV)/.dev ## lint the .proto files; generated code equals committed code
+ifneq ($(PROTOS),)
+	$(BIN)/buf lint proto
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && $(call protoc,"$$new") && \
+	diff -r -x __init__.py -x __pycache__ "$$new/solver/api/v1" solver/api/v1 && echo "generated code is up to date" || \
+	{ echo "solver/api/v1 differs from proto/: run 'make proto' and commit" >&2; exit 1; }
+endif
+
+pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
+	$(PY) -m pytest -n 2 $(ARGS)
+
+proto: $(VENV)/.dev ## generate solver/api/v1 from proto/ again
+	$(call protoc,.)
+
+oracle: $(VENV)/.dev ## compare CASES random problems with brute force
+	$(PY) -m tests.oracle_run --cases $(CASES)
+
+bench: $(VENV)/.dev ## measure, the long way
+	$(PY) -m benchmarks
+
+bench-quick: $(VENV)/.dev ## measure in about a minute
+	$(PY) -m benchmarks --quick
+
+clean: ## remove the environment, caches and builds
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: each is as new as the step it stands for, so that a second run does nothing.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "installing the runtime into $(VENV), once ..." >&2
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "installing the tools into $(VENV), once ..." >&2
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# Byte code, written even where PYTHONDONTWRITEBYTECODE is set: without it a start takes three times as long.
+# A package may carry files for other Python versions, hence `-`.
+$(VENV)/.compiled: $(VENV)/.runtime $(SOURCES)
+	-@$(PY) -m compileall -q "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(wildcard solver server) >/dev/null
+	@touch $@
