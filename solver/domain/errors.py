@@ -1,0 +1,132 @@
+"""The two kinds of error: the caller's (`InvalidProblem`) and ours (`SolverFailure`).
+
+An infeasible question is neither: it is an answer. Modify this module only to add a way in which a caller or
+we ourselves can be wrong; front ends map these classes to exit codes and gRPC codes in one table each.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+_SHOWN_VALUE_CHARS = 60
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One fault of an input: which field (dotted path), what was given, and what is allowed."""
+
+    field: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """Return the fault as one line: field, value, what is allowed."""
+        given = f" = {self.value}" if self.value else ""
+        return f"{self.field}{given}: {self.allowed}"
+
+
+class InvalidProblem(ValueError):
+    """The caller's input is wrong; `violations` names every fault found."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        """Keep the faults; the message is all of them on one line."""
+        self.violations = tuple(violations)
+        super().__init__("; ".join(str(v) for v in self.violations))
+
+    @classmethod
+    def of(cls, field: str, value: object, allowed: str) -> InvalidProblem:
+        """Build the error for a single faulty field."""
+        return cls([Violation(field, shown(value), allowed)])
+
+
+class UnknownName(InvalidProblem):
+    """A card, platform, workload or catalogue of that id does not exist; the message offers the nearest names."""
+
+
+class SolverFailure(RuntimeError):
+    """Our own fault: the solver broke, or an answer did not survive its re-check. Never shown to a remote client."""
+
+
+def shown(value: object) -> str:
+    """Return `value` as it is quoted in an error line: one line, at most 60 characters."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else repr(value) if not hasattr(value, "as_tuple") else str(value)
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    if isinstance(value, str):
+        text = f'"{text}"'
+    return text if len(text) <= _SHOWN_VALUE_CHARS else text[: _SHOWN_VALUE_CHARS - 3] + "..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean a, b?)' for the known names nearest to `name`, or the empty string."""
+    found = difflib.get_close_matches(name[:80], list(known), n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(found)}?)" if found else ""
+
+
+_PHRASES: Mapping[str, str] = {
+    "missing": "is required",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "model_type": "must be a group of named fields",
+    "model_attributes_type": "must be a group of named fields",
+    "dict_type": "must be a group of named fields",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "string_pattern_mismatch": "must be lower-case letters, digits and '-', '.', '_' (as in rtx-a6000)",
+    "date_type": "must be a date such as 2023-07-01",
+    "date_from_datetime_parsing": "must be a date such as 2023-07-01",
+    "date_parsing": "must be a date such as 2023-07-01",
+    "date_from_datetime_inexact": "must be a date such as 2023-07-01",
+    "recursion_loop": "must not contain itself",
+}
+
+
+def from_validation_error(
+    error: ValidationError, prefix: str = "", known: Mapping[str, Iterable[str]] | None = None
+) -> InvalidProblem:
+    """Turn pydantic's error into ours: dotted paths, the value given, what is allowed; the nearest known key.
+
+    Args:
+        error: what pydantic raised.
+        prefix: dotted path put before every field.
+        known: for each dotted parent path (without `prefix`), the keys that exist there; used for unknown keys.
+    """
+    violations = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        field = ".".join(part for part in (prefix, path) if part) or "problem"
+        kind = item["type"]
+        context: dict[str, Any] = dict(item.get("ctx", {}))
+        if kind == "extra_forbidden":
+            parent, _, key = path.rpartition(".")
+            options = tuple((known or {}).get(parent, ()))
+            violations.append(Violation(field, "", "unknown field" + nearest(key, options)))
+            continue
+        if kind == "value_error":
+            allowed = str(context.get("error", item["msg"]))
+        elif kind in _PHRASES:
+            allowed = _PHRASES[kind].format_map(context)
+        else:
+            allowed = item["msg"][:1].lower() + item["msg"][1:]
+        value = item.get("input")
+        plain = isinstance(value, (str, int, float, bool)) or hasattr(value, "as_tuple")
+        violations.append(Violation(field, shown(value) if plain and kind != "missing" else "", allowed))
+    return InvalidProblem(violations)

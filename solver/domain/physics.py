@@ -1,0 +1,241 @@
+"""The physics and the money of one rig, in plain integers: memory, host RAM, time, power, purchase.
+
+Formulas and sources stand in shared docs (docs/model.md); each function names its own. Every function takes
+and returns whole numbers in the unit its name says, so the model's columns, the re-check and the explanations agree
+to the last unit. Modify this module when a formula changes; never to add a limit (see limits.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+
+from solver.domain.records import Card, Offer, Platform, PowerCurve, Psu, Workload
+from solver.domain.units import NEVER_US, fen, mib_down, mib_up, milli
+
+SLOWEST_SAMPLE_US = 10**11
+"""A sample that takes longer than this (28 hours) counts as this: keeps every product below 2**63."""
+CFM_CELSIUS_PER_W = Fraction(7, 4)
+"""Airflow that carries 1 W away at a rise of 1 C: 1.75 CFM (sensible heat of air at sea level)."""
+
+
+def micro_batch(card: Card, workload: Workload) -> int:
+    """Samples one card holds: floor((vram - weights - buffers - reserve) / per_sample), MiB, never below 0 [guide]."""
+    taken = vram_used_mib(workload, 1) - mib_up(workload.per_sample_gb)
+    return max(0, (card.vram_mib - taken) // mib_up(workload.per_sample_gb))
+
+
+def vram_used_mib(workload: Workload, batch: int) -> int:
+    """MiB of card memory that a micro-batch takes: weights + buffers + reserve + max(1, batch) * per_sample."""
+    fixed = mib_up(workload.weights_gb) + mib_up(workload.buffers_gb) + mib_up(workload.reserve_gb)
+    return fixed + max(1, batch) * mib_up(workload.per_sample_gb)
+
+
+def host_ram_mib(workload: Workload, card_count: int) -> int:
+    """Host RAM in MiB: parameters * bytes_per_parameter + per_extra_card * (n - 1), rounded up.
+
+    27 bytes a parameter and 5 GB a card were measured for ChatGLM-6B; DeepSpeed's estimator says 18 * 1.5 = 27.
+    """
+    fixed = math.ceil(workload.parameters * workload.host_ram_bytes_per_parameter / 2**20)
+    return fixed + mib_up(workload.host_ram_per_extra_card_gb) * max(0, card_count - 1)
+
+
+def power_limits_w(card: Card, fixed_w: int | None = None) -> tuple[int, ...]:
+    """The power limits that are tried: min, min + 10, ... and always the TDP; the TDP only if no minimum is known.
+
+    A limit fixed by the question is tried too where the card can be set to it.
+    """
+    low = card.power_limit_min_w
+    grid = {card.tdp_w} if low is None else {*range(low, card.tdp_w + 1, 10), card.tdp_w}
+    if fixed_w is not None and low is not None and low <= fixed_w <= highest_power_limit_w(card):
+        grid.add(fixed_w)
+    return tuple(sorted(grid))
+
+
+def highest_power_limit_w(card: Card) -> int:
+    """The highest power limit the card accepts, W; the TDP where that is not known."""
+    return card.power_limit_max_w if card.power_limit_max_w is not None else card.tdp_w
+
+
+def power_share(curve: PowerCurve, tdp_w: int, power_limit_w: int) -> tuple[int, int]:
+    """Share of full speed of a card of `tdp_w` at `power_limit_w`, as (numerator, denominator), above 0, at most 1.
+
+    Interpolated on watts / TDP, flat above the last point, linear to 0 below the first [assumed].
+    """
+    position = power_limit_w * curve.tdp_w  # watts on the card the curve was measured on, times tdp_w
+    below_w, below = 0, 0
+    for watts, share in curve.points:
+        here = milli(share)
+        if position <= watts * tdp_w:
+            width = (watts - below_w) * tdp_w
+            return below * width + (here - below) * (position - below_w * tdp_w), 1000 * width
+        below_w, below = watts, here
+    return below, 1000
+
+
+def per_sample_us(card: Card, workload: Workload, power_limit_w: int) -> int:
+    """Time of one sample on the card, in whole microseconds (half up).
+
+    per_sample(reference) * ((1 - k) + k * tflops(reference) / tflops(card)) / share(power limit), where k is the
+    share of the time bound by GPU compute [assumed: 0.5, interval 0 to 1].
+    """
+    num, den = power_share(card.power_curve or workload.power_curve, card.tdp_w, power_limit_w)
+    tflops, k = milli(card.bf16_dense_tflops), milli(workload.compute_share)
+    above = milli(workload.per_sample_s) * ((1000 - k) * tflops + k * milli(workload.reference_tflops)) * den
+    below = tflops * num
+    return min(SLOWEST_SAMPLE_US, (2 * above + below) // (2 * below))
+
+
+def scaling_milli(workload: Workload, card_count: int) -> int:
+    """f(n) in thousandths: the factor on the fixed part of a step with n cards; the last entry holds beyond."""
+    factors = workload.card_scaling
+    return milli(factors[min(card_count, len(factors)) - 1])
+
+
+def step_us(fixed_ms: int, scaling: int, batch_per_card: int, sample_us: int) -> int:
+    """Microseconds of one step: fixed * f(n) + micro_batch * per_sample."""
+    return fixed_ms * scaling + batch_per_card * sample_us
+
+
+def epoch_us(samples: int, total_batch: int, step: int) -> int:
+    """Microseconds of an epoch: ceil(samples / total_batch) * step; `NEVER_US` without room for a sample."""
+    if total_batch == 0:
+        return NEVER_US
+    return min(NEVER_US, -(-samples // total_batch) * step)
+
+
+def dc_w(platform: Platform, card_count: int, power_limit_w: int) -> int:
+    """Watts the power supply delivers, and the heat in the case: n * power_limit + host."""
+    return card_count * power_limit_w + platform.host_draw_w
+
+
+Segment = tuple[int | None, int, int, int]
+"""(highest load in W or None, n, a, b): up to that load, mW at the wall = ceil(load * n / (a + b * load))."""
+
+
+@lru_cache(maxsize=1000)
+def wall_segments(psu: Psu) -> tuple[Segment, ...]:
+    """The wall power of a supply as fractions of whole numbers, one segment per stretch of its efficiency curve.
+
+    The efficiency is linear in the load between its points and flat beyond them. Gold 90/92/89, Platinum 92/94/90,
+    Titanium 94/96/94 percent at 20/50/100 % load (80 PLUS, 230 V).
+    """
+    points = [(Fraction(load) * psu.rated_w / 100, Fraction(percent)) for load, percent in psu.efficiency_points]
+    stretches = [(points[0][0], points[0][1], Fraction(0))]
+    for (low, at_low), (high, at_high) in itertools.pairwise(points):
+        slope = (at_high - at_low) / (high - low)
+        stretches.append((high, at_low - slope * low, slope))
+    segments: list[Segment] = []
+    for highest, constant, slope in (*stretches, (None, points[-1][1], Fraction(0))):
+        common = math.lcm(constant.denominator, slope.denominator)
+        n, a, b = 100_000 * common, int(constant * common), int(slope * common)
+        shared = math.gcd(n, a, b)
+        segments.append((None if highest is None else math.floor(highest), n // shared, a // shared, b // shared))
+    return tuple(segments)
+
+
+def wall_mw(psu: Psu, load_w: int) -> int:
+    """Milliwatts at the wall for a load in W: load / efficiency(load / rated), rounded up."""
+    for highest, n, a, b in wall_segments(psu):
+        if highest is None or load_w <= highest:
+            return -(-load_w * n // (a + b * load_w))
+    raise AssertionError("the last segment has no highest load")
+
+
+def psu_demand_mw(platform: Platform, card_count: int, power_limit_w: int) -> int:
+    """Milliwatts the power supply must be rated for: host * host_headroom + cards * card_headroom (transients)."""
+    psu = platform.psu
+    return platform.host_draw_w * milli(psu.host_headroom) + card_count * power_limit_w * milli(psu.card_headroom)
+
+
+def airflow_mw(platform: Platform) -> int:
+    """Milliwatts of heat the case's airflow removes: CFM * delta_T / 1.75, rounded down."""
+    return math.floor(Fraction(platform.airflow_cfm) * Fraction(platform.air_delta_t_c) * 1000 / CFM_CELSIUS_PER_W)
+
+
+def cards_fed(card: Card, platform: Platform) -> int | None:
+    """How many such cards the power supply has cables for; None where the card's or the supply's are not known."""
+    have = platform.psu.connectors
+    if have is None or not card.power_connectors:
+        return None
+    return max(
+        min((have.get(kind, 0) // need for kind, need in alternative.items() if need), default=10**6)
+        for alternative in card.power_connectors
+    )
+
+
+def host_ram_capacity_mib(platform: Platform) -> int:
+    """Host RAM of the platform in MiB."""
+    return mib_down(platform.host_ram_gb)
+
+
+def extra_cost_fen(platform: Platform, card_count: int) -> int:
+    """Extra cost of a build with that many cards, fen; 0 where the platform names none."""
+    amount = platform.extra_cost_cny.get(card_count)
+    return 0 if amount is None else fen(amount)
+
+
+class Purchase:
+    """How n pieces of one item are bought: the offers taken, the money, and what is short or used."""
+
+    __slots__ = ("cost_fen", "lines", "missing", "used")
+
+    def __init__(self, cost_fen: int, lines: tuple[tuple[Offer, int], ...], missing: int) -> None:
+        """Keep cost in fen, (offer, quantity) lines, and how many pieces no offer covers."""
+        self.cost_fen = cost_fen
+        self.lines = lines
+        self.missing = missing
+        self.used = sum(quantity for offer, quantity in lines if offer.condition == "used")
+
+
+def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
+    """Buy `quantity` pieces as cheaply as stock and quantity breaks allow.
+
+    Rows of one vendor and condition with different minimum quantities are one offer with breaks. Least missing
+    pieces first, then least cost, then the offers in their given order. Pieces that no offer covers are counted in
+    `missing` and valued at the dearest price offered [assumed], so that a relaxed stock limit still has a price.
+    """
+    if len(offers) == 1 and offers[0].min_quantity <= quantity and offers[0].stock is None:
+        return Purchase(fen(offers[0].unit_price_cny) * quantity, ((offers[0], quantity),), 0)
+    dearest = max(fen(offer.unit_price_cny) for offer in offers)
+    best: dict[int, tuple[int, tuple[tuple[Offer, int], ...]]] = {0: (0, ())}
+    for tiers in _with_breaks(offers):
+        taken = {n: _cheapest_tier(tiers, n) for n in range(1, quantity + 1)}
+        merged = dict(best)
+        for have, (cost, lines) in best.items():
+            for n in range(1, quantity - have + 1):
+                tier = taken[n]
+                if tier is None:
+                    continue
+                total = cost + fen(tier.unit_price_cny) * n
+                if have + n not in merged or total < merged[have + n][0]:
+                    merged[have + n] = (total, (*lines, (tier, n)))
+        best = merged
+    covered = max(best)
+    cost, lines = best[covered]
+    missing = quantity - covered
+    return Purchase(cost + missing * dearest, lines, missing)
+
+
+def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
+    groups: list[list[Offer]] = []
+    for offer in offers:
+        for group in groups:
+            same_seller = group[0].vendor == offer.vendor and group[0].condition == offer.condition
+            if same_seller and all(tier.min_quantity != offer.min_quantity for tier in group):
+                group.append(offer)
+                break
+        else:
+            groups.append([offer])
+    return groups
+
+
+def _cheapest_tier(tiers: Sequence[Offer], quantity: int) -> Offer | None:
+    stocks = [tier.stock for tier in tiers if tier.stock is not None]
+    if stocks and quantity > max(stocks):
+        return None
+    open_tiers = [tier for tier in tiers if tier.min_quantity <= quantity]
+    return min(open_tiers, key=lambda tier: fen(tier.unit_price_cny), default=None)

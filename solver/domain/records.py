@@ -1,0 +1,285 @@
+"""What is for sale and what is to be trained: cards, platforms, offers, workloads. Every figure carries its source.
+
+Modify this module when a new fact about hardware or training enters the problem. Money is CNY, memory GB = GiB.
+"""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from solver.domain.units import (
+    BytesPerParameter,
+    Celsius,
+    Cny,
+    Count,
+    Factor,
+    Gb,
+    Hours,
+    Mib,
+    Percent,
+    PositiveGb,
+    Quantity,
+    Seconds,
+    Share,
+    Tflops,
+    Watts,
+)
+
+
+class Record(BaseModel):
+    """A plain frozen record: unknown fields refused, nothing converted silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Id = Annotated[str, Field(strict=True, min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Text = Annotated[str, Field(strict=True, max_length=2000)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+Flag = Annotated[bool, Field(strict=True)]
+Basis = Literal["guide", "source", "computed", "assumed", "unverified"]
+"""Where a figure comes from: the guide that started the project, a public source, computed from such figures, a
+planning assumption, or a source nobody could verify (a memory, an analogy)."""
+
+
+class Provenance(Record):
+    """Where some figures of an entry come from: which fields, the source, its date, and how far to trust it."""
+
+    fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=40)]
+    source: Text
+    basis: Basis
+    date: Annotated[str, Field(strict=True, max_length=20, pattern=r"^\d{4}(-\d{2}){0,2}$")] | None = None
+
+
+class Interval(Record):
+    """Low, expected and high value of one uncertain figure; the unit is the field's."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class PowerCurve(Record):
+    """Share of full speed against the power limit, measured on a card of `tdp_w`.
+
+    Between points linear in watts / TDP; flat above the last point; from the first point linearly to 0 below it.
+    """
+
+    tdp_w: Watts
+    points: Annotated[tuple[tuple[Watts, Share], ...], Field(min_length=1, max_length=50)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        watts = [w for w, _ in self.points]
+        shares = [s for _, s in self.points]
+        if watts != sorted(set(watts)) or shares != sorted(shares) or shares[0] <= 0:
+            raise ValueError("points must rise in watts and not fall in share, and start above share 0")
+        return self
+
+
+Connectors = dict[Literal["8-pin", "eps-8-pin", "12-pin", "16-pin"], Annotated[int, Field(strict=True, ge=0, le=64)]]
+
+
+class Card(Record):
+    """One model of GPU card. Memory is what the driver reports, in MiB; watts per card; TFLOPS dense BF16/FP16."""
+
+    id: Id
+    name: Name
+    vendor: Name = "nvidia"
+    vram_mib: Mib
+    vram_mib_ecc_on: Mib | None = None
+    ecc_default: Text | None = None
+    tdp_w: Watts
+    power_limit_min_w: Watts | None = None
+    power_limit_max_w: Watts | None = None
+    slot_width: Annotated[int, Field(strict=True, ge=1, le=8)]
+    length_mm: Annotated[int, Field(strict=True, ge=1, le=2000)] | None = None
+    cooling: Literal["axial", "blower", "passive"]
+    power_connectors: tuple[Connectors, ...] = ()
+    """Alternatives: any one of these sets of PSU cables feeds a card. Empty: not known, not checked."""
+    pcie_gen: Annotated[int, Field(strict=True, ge=1, le=9)] | None = None
+    nvlink_pair_gb_s: Quantity | None = None
+    memory_bandwidth_gb_s: Quantity | None = None
+    bf16_dense_tflops: Tflops
+    bf16_measured_tflops: Text | None = None
+    bf16_tensor_cores: Flag
+    power_curve: PowerCurve | None = None
+    launched: Text | None = None
+    availability: Text | None = None
+    unverified: tuple[Name, ...] = ()
+    """Fields that no public source confirms."""
+    notes: Text | None = None
+    provenance: tuple[Provenance, ...] = ()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.power_limit_min_w is not None and self.power_limit_min_w > self.tdp_w:
+            raise ValueError("power_limit_min_w must not be above tdp_w")
+        if self.power_limit_max_w is not None and self.power_limit_max_w < self.tdp_w:
+            raise ValueError("power_limit_max_w must not be below tdp_w")
+        return self
+
+
+class Psu(Record):
+    """A power supply: rated output in W, efficiency in percent at loads in percent, headroom for transients.
+
+    `host_headroom` and `card_headroom` are the factors by which the draw of the host and of the cards is multiplied
+    before it is held against `rated_w`: 1.1 and 1.1 for an ATX 3 unit, 1.0 and 1.35 for older ones.
+    """
+
+    name: Name
+    rated_w: Watts
+    efficiency_points: Annotated[tuple[tuple[Percent, Percent], ...], Field(min_length=1, max_length=20)]
+    host_headroom: Factor
+    card_headroom: Factor
+    connectors: Connectors | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        loads = [load for load, _ in self.efficiency_points]
+        if loads != sorted(set(loads)) or any(e < 1 for _, e in self.efficiency_points):
+            raise ValueError("efficiency_points must rise in load and have efficiencies of at least 1 percent")
+        return self
+
+
+class Platform(Record):
+    """Everything but the cards: board, CPU, RAM, case, power supply. Unknown limits are left out, and not checked."""
+
+    id: Id
+    name: Name
+    expansion_slots: Count
+    pcie_x16_slots: Count
+    psu: Psu
+    host_ram_gb: Gb
+    host_draw_w: Annotated[int, Field(strict=True, ge=0, le=100_000)]
+    ducted: Flag
+    airflow_cfm: Quantity
+    air_delta_t_c: Celsius
+    max_axial_cards: Count = 2
+    max_card_length_mm: Annotated[int, Field(strict=True, ge=1, le=5000)] | None = None
+    extra_cost_cny: dict[Annotated[int, Field(ge=1, le=64)], Cny] = Field(default_factory=dict)
+    """Extra cost of a build with that many cards (cooling, assembly, upkeep); none where a count is absent."""
+    availability: Text | None = None
+    notes: Text | None = None
+    unverified: tuple[Name, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
+
+
+class Offer(Record):
+    """A price at which a card or platform can be bought. Rows of one vendor and condition with different minimum
+    quantities are quantity breaks of one offer and share its stock."""
+
+    item_id: Id
+    unit_price_cny: Cny
+    condition: Literal["new", "used"] = "new"
+    stock: Count | None = None
+    min_quantity: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    vendor: Text = ""
+    quote_date: datetime.date | None = None
+    valid_until: datetime.date | None = None
+    tax_included: Flag | None = None
+    lead_time_days: Count | None = None
+    source: Text = ""
+    basis: Literal["guide", "source", "quote", "assumed"] = "quote"
+
+
+class StepTime(Record):
+    """One measured step: micro-batch per card and the seconds it took on the workload's reference card."""
+
+    micro_batch: Annotated[int, Field(strict=True, ge=1, le=100_000)]
+    seconds: Seconds
+
+
+class Workload(Record):
+    """A training job and what it takes: memory per card, host RAM, seconds per step. All figures are data."""
+
+    id: Id
+    name: Name
+    precision: Literal["bf16", "fp16"] = "bf16"
+    parameters: Annotated[int, Field(strict=True, ge=1, le=10**13)]
+    samples: Annotated[int, Field(strict=True, ge=1, le=10**8)]
+    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    weights_gb: Gb
+    buffers_gb: Gb
+    reserve_gb: Gb
+    per_sample_gb: PositiveGb
+    host_ram_bytes_per_parameter: BytesPerParameter
+    host_ram_per_extra_card_gb: Gb
+    fixed_s: Seconds
+    per_sample_s: Annotated[Seconds, Field(gt=0)]
+    card_scaling: Annotated[tuple[Factor, ...], Field(min_length=1, max_length=64)] = (Decimal(1),)
+    """f(n): factor on the fixed time with n cards; the last entry holds for more cards."""
+    compute_share: Share
+    compute_share_low: Share
+    compute_share_high: Share
+    measured_steps: tuple[StepTime, ...] = ()
+    """Measured steps from which the interval of the epoch time follows."""
+    preparation_low_h: Hours
+    preparation_expected_h: Hours
+    preparation_high_h: Hours
+    reference_card_id: Id
+    reference_tflops: Tflops
+    power_curve: PowerCurve
+    """Used for cards that have no curve of their own."""
+    notes: Text | None = None
+    provenance: tuple[Provenance, ...] = ()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.compute_share_low <= self.compute_share <= self.compute_share_high:
+            raise ValueError("compute_share must lie between compute_share_low and compute_share_high")
+        if not self.preparation_low_h <= self.preparation_expected_h <= self.preparation_high_h:
+            raise ValueError("preparation_expected_h must lie between preparation_low_h and preparation_high_h")
+        return self
+
+
+class Catalog(Record):
+    """All that can be chosen and all prices. Ids are unique; entries are kept in order of id."""
+
+    cards: tuple[Card, ...]
+    platforms: tuple[Platform, ...]
+    offers: tuple[Offer, ...]
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        for what, entries in (("card", self.cards), ("platform", self.platforms)):
+            ids = [entry.id for entry in entries]
+            twice = sorted({i for i in ids if ids.count(i) > 1}) if len(ids) != len(set(ids)) else []
+            if twice:
+                raise ValueError(f"{what} ids must be unique; twice: {', '.join(twice[:5])}")
+        shared = {c.id for c in self.cards} & {p.id for p in self.platforms}
+        if shared:
+            raise ValueError(f"ids of cards and platforms must differ: {', '.join(sorted(shared)[:5])}")
+        return self
+
+    @cached_property
+    def offers_by_item(self) -> dict[str, tuple[Offer, ...]]:
+        """The offers of each card or platform id, in catalogue order."""
+        found: dict[str, list[Offer]] = {}
+        for offer in self.offers:
+            found.setdefault(offer.item_id, []).append(offer)
+        return {item: tuple(offers) for item, offers in found.items()}
+
+    @cached_property
+    def card_by_id(self) -> dict[str, Card]:
+        """Cards by id."""
+        return {card.id: card for card in self.cards}
+
+    @cached_property
+    def platform_by_id(self) -> dict[str, Platform]:
+        """Platforms by id."""
+        return {platform.id: platform for platform in self.platforms}
+
+    @cached_property
+    def unpriced_cards(self) -> tuple[Card, ...]:
+        """Cards without any offer: never chosen."""
+        return tuple(card for card in self.cards if card.id not in self.offers_by_item)
+
+    @cached_property
+    def unpriced_platforms(self) -> tuple[Platform, ...]:
+        """Platforms without any offer: never chosen."""
+        return tuple(p for p in self.platforms if p.id not in self.offers_by_item)
