@@ -1,0 +1,160 @@
+"""Whole questions as plain data: what a question file, a scenario or a request says, laid over the catalogue.
+
+A question names only what differs from the defaults: `goal`, `limits`, `site`, `workload` (an id, or fields laid over
+the workload of that id), `prices` (id -> CNY, replaces every offer of the id), `offers` (replace the offers of the
+items they name), `cards` and `platforms` (added; the same id replaces). `resolve` makes it a whole `Problem`;
+`question_of` is the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
+from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest
+from solver.domain.problem import Limits, Problem, Site, problem_of
+from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload
+
+KEYS = ("goal", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
+
+
+def resolve(question: Mapping[str, Any], library: Library) -> Problem:
+    """Lay a question over the library's catalogue and defaults.
+
+    Raises:
+        InvalidProblem: each fault with its dotted path, the value and what is allowed; unknown keys with the nearest.
+        UnknownName: a card, platform or workload of that id does not exist.
+    """
+    _mapping(question, "problem")
+    unknown = [key for key in question if key not in KEYS]
+    if unknown:
+        raise InvalidProblem(Violation(str(key)[:80], "", "unknown field" + nearest(str(key), KEYS)) for key in unknown)
+    fields: dict[str, Any] = {"catalog": _catalog(question, library), "workload": _workload(question, library)}
+    for name, record in (("limits", Limits), ("site", Site)):
+        if question.get(name) is not None:
+            given = _mapping(question[name], name)
+            fields[name] = _validated(record, {k: v for k, v in given.items() if v is not None}, name)
+    if question.get("goal") is not None:
+        fields["goal"] = question["goal"]
+    return problem_of(fields)
+
+
+def _mapping(value: Any, field: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidProblem.of(
+            field, value if isinstance(value, (str, int, float)) else None, "must be a group of named fields"
+        )
+    return value
+
+
+def _validated(record: type[Record], value: Any, field: str) -> Any:
+    try:
+        return record.model_validate(value)
+    except ValidationError as error:
+        raise from_validation_error(error, field, {"": record.model_fields}) from None
+
+
+def _workload(question: Mapping[str, Any], library: Library) -> Workload:
+    given = question.get("workload")
+    if given is None:
+        return library.workload(DEFAULT_WORKLOAD)
+    if isinstance(given, str):
+        return library.workload(given)
+    fields = dict(_mapping(given, "workload"))
+    base_id = fields.get("id", DEFAULT_WORKLOAD)
+    known = {workload.id for workload in library.workloads}
+    if base_id in known:
+        base = library.workload(base_id)
+        fields = {**dict(base), **{key: value for key, value in fields.items() if value is not None}}
+    made: Workload = _validated(Workload, fields, "workload")
+    return library.workload(made.id) if base_id in known and made == library.workload(made.id) else made
+
+
+def _catalog(question: Mapping[str, Any], library: Library) -> Catalog:
+    catalog = library.catalog
+    added: dict[str, tuple[Any, ...]] = {}
+    for kind, record in (("cards", Card), ("platforms", Platform), ("offers", Offer)):
+        entries = question.get(kind)
+        if entries is None:
+            continue
+        if not isinstance(entries, (list, tuple)):
+            raise InvalidProblem.of(kind, None, "must be a list")
+        added[kind] = tuple(
+            entry if isinstance(entry, record) else _validated(record, entry, f"{kind}.{i}")
+            for i, entry in enumerate(entries)
+        )
+    if added:
+        catalog = overlaid(catalog, added.get("cards", ()), added.get("platforms", ()), added.get("offers", ()))
+    if question.get("prices") is not None:
+        prices = {str(key): value for key, value in _mapping(question["prices"], "prices").items() if value is not None}
+        catalog = with_prices(catalog, prices)
+    return catalog
+
+
+def overlaid(
+    catalog: Catalog, cards: tuple[Card, ...], platforms: tuple[Platform, ...], offers: tuple[Offer, ...]
+) -> Catalog:
+    """Add cards and platforms (the same id replaces) and offers (they replace the offers of the items they name).
+
+    Raises:
+        InvalidProblem: an offer names an item that does not exist, or an id stands twice among the added.
+    """
+    named = {offer.item_id for offer in offers}
+    merged_cards = {**catalog.card_by_id, **_by_id(cards, "cards")}
+    merged_platforms = {**catalog.platform_by_id, **_by_id(platforms, "platforms")}
+    known = [*merged_cards, *merged_platforms]
+    for index, offer in enumerate(offers):
+        if offer.item_id not in merged_cards and offer.item_id not in merged_platforms:
+            allowed = "no card or platform has this id" + nearest(offer.item_id, known)
+            raise InvalidProblem.of(f"offers.{index}.item_id", offer.item_id, allowed)
+    try:
+        return Catalog(
+            cards=tuple(merged_cards[i] for i in sorted(merged_cards)),
+            platforms=tuple(merged_platforms[i] for i in sorted(merged_platforms)),
+            offers=(*(o for o in catalog.offers if o.item_id not in named), *offers),
+        )
+    except ValidationError as error:
+        raise from_validation_error(error, "catalog") from None
+
+
+def _by_id(entries: tuple[Any, ...], kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for index, entry in enumerate(entries):
+        if entry.id in found:
+            raise InvalidProblem.of(f"{kind}.{index}.id", entry.id, "is given twice")
+        found[entry.id] = entry
+    return found
+
+
+def question_of(problem: Problem, library: Library) -> dict[str, Any]:
+    """The question that `resolve` makes into this problem again: everything asked, and what differs in the catalogue.
+
+    Offers of an item are written whole where they differ from the library's.
+    """
+    base = library.catalog
+    question: dict[str, Any] = {
+        "goal": problem.goal,
+        "limits": _plain(problem.limits),
+        "site": _plain(problem.site),
+        "workload": _plain(problem.workload),
+    }
+    cards = [_plain(c) for c in problem.catalog.cards if base.card_by_id.get(c.id) != c]
+    platforms = [_plain(p) for p in problem.catalog.platforms if base.platform_by_id.get(p.id) != p]
+    changed = {
+        item
+        for item in {*problem.catalog.offers_by_item, *base.offers_by_item}
+        if problem.catalog.offers_by_item.get(item) != base.offers_by_item.get(item)
+    }
+    offers = [_plain(offer) for offer in problem.catalog.offers if offer.item_id in changed]
+    for kind, entries in (("cards", cards), ("platforms", platforms), ("offers", offers)):
+        if entries:
+            question[kind] = entries
+    return question
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    dumped: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
+    return dumped
