@@ -1,0 +1,96 @@
+"""check: is a given rig sound? Every limit with its margin, by plain arithmetic; no solver is imported."""
+
+from __future__ import annotations
+
+import datetime
+
+from solver.domain import physics
+from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
+from solver.domain.notices import notices_for
+from solver.domain.plan import Choice, Notice, Plan, Usage, broken, figures_of, plan_of, usage_of, usage_row
+from solver.domain.problem import Problem
+from solver.domain.records import Record
+
+MOST_CARDS = 64
+
+
+class CheckReport(Record):
+    """A rig held against every limit. `broken` names every broken part of a limit; its headroom is the margin."""
+
+    holds: bool
+    plan: Plan
+    usage: tuple[Usage, ...]
+    broken: tuple[Usage, ...]
+    unpriced: tuple[str, ...]
+    """Ids of the rig without a price: its cost is not known, and no budget can be promised."""
+    power_limits_that_fit: tuple[int, int] | None
+    """Lowest and highest power limit (W) at which everything holds, where the given one does not; None if none does."""
+    warnings: tuple[Notice, ...]
+
+
+def check(
+    problem: Problem, card_id: str, count: int, platform_id: str, power_limit_w: int | None, today: datetime.date
+) -> CheckReport:
+    """Hold a rig against every limit of the question.
+
+    Args:
+        problem: the question; its catalogue knows the card and the platform.
+        card_id: the card.
+        count: how many, 1 to 64.
+        platform_id: the platform.
+        power_limit_w: any watts the card can be set to; None for its TDP.
+        today: the day against which prices age.
+
+    Raises:
+        UnknownName: no such card or platform.
+        InvalidProblem: count or power limit out of range.
+    """
+    catalog = problem.catalog
+    card = catalog.card_by_id.get(card_id)
+    if card is None:
+        raise UnknownName(
+            [Violation("card", shown(card_id), "no card has this id" + nearest(card_id, catalog.card_by_id))]
+        )
+    if platform_id not in catalog.platform_by_id:
+        known = nearest(platform_id, catalog.platform_by_id)
+        raise UnknownName([Violation("platform", shown(platform_id), "no platform has this id" + known)])
+    if not 1 <= count <= MOST_CARDS:
+        raise InvalidProblem.of("count", count, f"must be between 1 and {MOST_CARDS}")
+    watts = card.tdp_w if power_limit_w is None else power_limit_w
+    low, high = card.power_limit_min_w or card.tdp_w, physics.highest_power_limit_w(card)
+    if not low <= watts <= high:
+        allowed = f"must be {low} W" if low == high else f"must be between {low} and {high} W"
+        raise InvalidProblem.of("power_limit_w", watts, f"{allowed} for {card.id}")
+
+    offers = catalog.offers_by_item
+    unpriced = tuple(item for item in (card_id, platform_id) if item not in offers)
+
+    def rig(limit_w: int) -> Choice:
+        new_only = not problem.limits.allow_used
+        return Choice(
+            card_id=card_id, card_count=count, power_limit_w=limit_w, platform_id=platform_id, with_used=not new_only
+        )
+
+    choice = rig(watts)
+    figures = figures_of(problem, choice)
+    failed = broken(problem, figures)
+    fits = None
+    if failed:
+        good = [w for w in range(low, high + 1) if not broken(problem, figures_of(problem, rig(w)))]
+        fits = (good[0], good[-1]) if good else None
+    budget_unknown = bool(unpriced) and problem.limits.budget_cny is not None
+    plan = plan_of(problem, choice)
+    notices = [n for n in notices_for(problem, plan, today) if n.code != "unpriced"]
+    if unpriced:
+        notices.append(
+            Notice(code="unpriced", message=f"no price for {', '.join(unpriced)}: the cost shown does not contain it")
+        )
+    return CheckReport(
+        holds=not failed and not budget_unknown,
+        plan=plan,
+        usage=usage_of(problem, figures),
+        broken=tuple(usage_row(row) for row in failed),
+        unpriced=unpriced,
+        power_limits_that_fit=fits,
+        warnings=tuple(notices),
+    )

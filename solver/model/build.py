@@ -1,0 +1,77 @@
+"""Build posts the rules into a CP-SAT model: outright, or each limit behind a named switch.
+
+The model: one boolean per pair, exactly one chosen; one linear row per rule, in the rule's own unit and under its
+name; minimize the rank. OR-Tools' compiled `cp_model_helper` is used directly (0.1 s to import instead of 0.7 s with
+pandas, several times faster to fill); it is private to OR-Tools, which is why the version is pinned and a parity test
+compares it with the public API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from ortools.sat.python import cp_model_helper as cp
+
+from solver.model.rules import Inequality
+
+_INT64_LOW, _INT64_HIGH = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A CP-SAT model over some pairs: variable i is the i-th of them; `switches` maps a limit to its literal."""
+
+    proto: cp.CpModelProto
+    size: int
+    switches: dict[str, int] = field(default_factory=dict)
+
+
+def build(
+    rules: Sequence[Inequality],
+    chosen: Sequence[int],
+    ranks: Sequence[int],
+    behind_switch: Callable[[str], bool] = lambda _limit: False,
+) -> Model:
+    """Build the model for the pairs `chosen` (indices into the rules' columns) with these ranks as objective.
+
+    Args:
+        rules: the named inequalities over all pairs.
+        chosen: which pairs become variables, in this order.
+        ranks: the objective coefficient of each of them; less is better.
+        behind_switch: which limits are enforced only if their switch literal is true; the others always hold.
+    """
+    proto = cp.CpModelProto()
+    size = len(chosen)
+    variables = list(range(size))
+    for pair in chosen:
+        variable = proto.variables.add()
+        variable.name = f"pair_{pair}"
+        variable.domain.extend([0, 1])
+    one = proto.constraints.add()
+    one.name = "one_rig"
+    one.exactly_one.literals.extend(variables)
+    switches: dict[str, int] = {}
+    largest = 2**61 // max(1, size)
+    for rule in rules:
+        row = proto.constraints.add()
+        row.name = rule.name
+        if behind_switch(rule.row.limit):
+            if rule.row.limit not in switches:
+                switch = proto.variables.add()
+                switch.name = f"limit_{rule.row.limit}"
+                switch.domain.extend([0, 1])
+                switches[rule.row.limit] = size + len(switches)
+            row.enforcement_literal.append(switches[rule.row.limit])
+        coefficients, bound = rule.coefficients[list(chosen)], rule.bound
+        if size and max(int(np.abs(coefficients).max()), abs(bound)) > largest:
+            # The sum could leave 64 bits. Exactly one pair is chosen, so the excess over the bound says the same, and
+            # cutting it keeps its sign.
+            coefficients, bound = np.clip(coefficients - bound, -largest, largest), 0
+        row.linear.vars.extend(variables)
+        row.linear.coeffs.extend(coefficients.tolist())
+        row.linear.domain.extend([_INT64_LOW, bound])
+    proto.objective.vars.extend(variables)
+    proto.objective.coeffs.extend(list(ranks))
+    return Model(proto, size, switches)
