@@ -1,0 +1,83 @@
+"""`solver-cli`: read, call, print. Click with lazy commands: `--help` and bad input never import the solver.
+
+Exit codes: 0 a proven plan, 1 an unexpected error of ours, 2 bad input, 3 proved that no plan exists (or a quote breaks
+a limit), 4 no answer in the time given, 5 a plan without proof, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from solver import __version__
+from solver.domain.errors import InvalidProblem, SolverFailure
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "optimize": ("solver.cli.optimize", "Find the best rig and prove it."),
+    "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is run; its line in --help stands in the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  Click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: solver-cli optimize --budget 300000 --goal batch",
+)
+@click.version_option(__version__, prog_name="solver-cli")
+def cli() -> None:
+    """Which GPU rig to buy: the best cards, count, power limit and platform within your limits, proved optimal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; every error is one line on stderr."""
+    try:
+        code = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="solver-cli", standalone_mode=False
+        )
+    except InvalidProblem as error:
+        code = _fail(str(error), 2)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 2
+    except click.ClickException as error:
+        code = _fail(error.format_message(), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error of ours
+        code = 1
+    except SolverFailure as error:
+        code = _fail(f"internal: {error}", 1)
+    except Exception as error:
+        if os.environ.get("SOLVER_DEBUG"):
+            raise
+        code = _fail(f"internal: {type(error).__name__}; set SOLVER_DEBUG=1 for details, and please report it", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    return code

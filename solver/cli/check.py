@@ -1,0 +1,48 @@
+"""`solver-cli check`: is this rig, or this quote, sound? Plain arithmetic, no solver."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import click
+
+from solver.cli.output import console
+from solver.cli.question import GroupedCommand, GroupedOption, Whole, problem_from, question_options
+
+
+@click.command(
+    "check",
+    cls=GroupedCommand,
+    help="Check a rig against every limit; exit 3 and name every broken one with its margin if it does not hold.",
+    epilog="Example: solver-cli check --card rtx-4090-blower --count 4 --power-limit 450",
+)
+@click.option("--card", cls=GroupedOption, section="Rig", required=True, metavar="ID", help="The card.")
+@click.option("--count", cls=GroupedOption, section="Rig", type=Whole("N"), default="1", help="How many.  [default: 1]")
+@click.option(
+    "--platform",
+    cls=GroupedOption,
+    section="Rig",
+    metavar="ID",
+    default="guide-base",
+    show_default=True,
+    help="On what.",
+)
+@question_options
+@click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json"]), default="table")
+def command(card: str, count: int, platform: str, form: str, **options: Any) -> int:
+    """Check a rig."""
+    watts = options.pop("power_limit")
+    problem = problem_from(options)
+    from solver.check import check
+
+    report = check(problem, card, count, platform, watts, datetime.date.today())
+    if form == "json":
+        from solver.report.json_form import check_object, dumps
+
+        click.echo(dumps(check_object(report)))
+    else:
+        from solver.report.terminal import print_check
+
+        print_check(report, console())
+    return 0 if report.holds else 3

@@ -1,0 +1,54 @@
+"""Printing and waiting, shared by the commands: data on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+T = TypeVar("T")
+
+
+def console() -> Any:
+    """A Rich console on stdout; plain text where stdout is not a terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    made = Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+    if not made.is_terminal:
+        made = Console(highlight=False, emoji=False, markup=False, width=120, no_color=True, force_terminal=False)
+    return made
+
+
+def interruptible(work: Callable[[threading.Event], T]) -> tuple[T, bool]:
+    """Run `work(stop)` in a thread so that Ctrl-C is heard; the first Ctrl-C sets `stop` and waits for what it has.
+
+    Returns:
+        What the work returned, and whether it was interrupted. A second Ctrl-C raises KeyboardInterrupt.
+    """
+    stop = threading.Event()
+    done = threading.Event()
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work(stop))
+        except BaseException as error:  # handed to the caller below
+            failure.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    interrupted = False
+    try:
+        done.wait()
+    except KeyboardInterrupt:
+        interrupted = True
+        stop.set()
+        click.echo("stopping; Ctrl-C again to give up at once", err=True)
+        done.wait()
+    if failure:
+        raise failure[0]
+    return outcome[0], interrupted

@@ -1,0 +1,60 @@
+"""The JSON form of answers: one object, documented in docs/json.md. Keys never change within a `schema_version`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from solver.check import CheckReport
+from solver.domain.plan import Result, Usage
+
+SCHEMA_VERSION = "1.0"
+
+
+def result_object(result: Result) -> dict[str, Any]:
+    """The JSON object of `optimize`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": result.status,
+        "goal": result.goal,
+        "objective": result.objective,
+        "bound": result.bound,
+        "gap": gap(result),
+        "objective_unit": result.objective_unit,
+        "plan": None if result.plan is None else result.plan.model_dump(mode="json"),
+        "usage": [usage_object(usage) for usage in result.usage],
+        "warnings": [warning.message for warning in result.warnings],
+        "statistics": result.statistics.model_dump(mode="json"),
+        "fingerprint": result.fingerprint.model_dump(mode="json"),
+    }
+
+
+def gap(result: Result) -> float | None:
+    """|objective - bound| / |objective|; None without a plan or a bound."""
+    if result.objective is None or result.bound is None:
+        return None
+    return abs(result.objective - result.bound) / max(abs(result.objective), 1e-12)
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """One limit: what is used of it, and what is left."""
+    return {**usage.model_dump(mode="json"), "headroom": round(usage.headroom, 6)}
+
+
+def dumps(data: Any) -> str:
+    """JSON text as all commands print it."""
+    return json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def check_object(report: CheckReport) -> dict[str, Any]:
+    """The JSON object of `check`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "holds" if report.holds else "broken",
+        "plan": report.plan.model_dump(mode="json"),
+        "usage": [usage_object(usage) for usage in report.usage],
+        "broken": [usage_object(usage) for usage in report.broken],
+        "unpriced": list(report.unpriced),
+        "power_limits_that_fit_w": None if report.power_limits_that_fit is None else list(report.power_limits_that_fit),
+        "warnings": [warning.message for warning in report.warnings],
+    }
