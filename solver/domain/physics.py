@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
@@ -116,14 +117,18 @@ Segment = tuple[int | None, int, int, int]
 """(highest load in W or None, n, a, b): up to that load, mW at the wall = ceil(load * n / (a + b * load))."""
 
 
-@lru_cache(maxsize=1000)
 def wall_segments(psu: Psu) -> tuple[Segment, ...]:
     """The wall power of a supply as fractions of whole numbers, one segment per stretch of its efficiency curve.
 
     The efficiency is linear in the load between its points and flat beyond them. Gold 90/92/89, Platinum 92/94/90,
     Titanium 94/96/94 percent at 20/50/100 % load (80 PLUS, 230 V).
     """
-    points = [(Fraction(load) * psu.rated_w / 100, Fraction(percent)) for load, percent in psu.efficiency_points]
+    return _segments(psu.rated_w, psu.efficiency_points)
+
+
+@lru_cache(maxsize=1000)
+def _segments(rated_w: int, efficiency_points: tuple[tuple[Decimal, Decimal], ...]) -> tuple[Segment, ...]:
+    points = [(Fraction(load) * rated_w / 100, Fraction(percent)) for load, percent in efficiency_points]
     stretches = [(points[0][0], points[0][1], Fraction(0))]
     for (low, at_low), (high, at_high) in itertools.pairwise(points):
         slope = (at_high - at_low) / (high - low)
