@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,29 +12,29 @@ from solver.domain import limits
 from solver.domain.plan import Choice, broken, figures_of
 from solver.domain.problem import Problem
 from solver.solve import Options, optimize
-from tests.builders import card, offer, platform, problem, psu, workload
+from tests.builders import card, offer, platform, problem, psu
 
 BASE = 25_000
 ROOMY = {"max_cards": 1}
 
 
-def lone(**changes: object) -> Problem:
+def lone(**changes: Any) -> Problem:
     """One card and one platform, at most one card: one rig, at its TDP of 300 W (wall power 713 W)."""
-    given: dict[str, object] = {**ROOMY, **changes}
-    return problem(**given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {**ROOMY, **changes}
+    return problem(**given)
 
 
-def with_platform(**changes: object) -> Problem:
+def with_platform(**changes: Any) -> Problem:
     """The lone rig on another platform."""
     return lone(platforms=[platform(**changes)])
 
 
-def with_card(**changes: object) -> Problem:
+def with_card(**changes: Any) -> Problem:
     """The lone rig with another card."""
     return lone(cards=[card(**changes)])
 
 
-def one_offer(**changes: object) -> Problem:
+def one_offer(**changes: Any) -> Problem:
     """The lone rig with its card offered otherwise."""
     return lone(offers=[offer("card-a", 10_000, **changes), offer("base", BASE)])
 
@@ -122,7 +123,8 @@ def test_card_count(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("field", "ids"), [("include", ["card-b"]), ("exclude", ["card-a"])])
 def test_include_and_exclude(field: str, ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that a card left out is not chosen though it is better, and is chosen without the rule."""
-    question = problem(cards=[card("card-a", vram_mib=49140), card("card-b")], max_cards=1, **{field: ids})
+    lists: dict[str, Any] = {field: ids}
+    question = problem(cards=[card("card-a", vram_mib=49140), card("card-b")], max_cards=1, **lists)
     assert rig(question) == ("card-b", 1)
     monkeypatch.setattr(limits, "LIMITS", tuple(limit for limit in limits.LIMITS if limit.name != field))
     assert rig(question) == ("card-a", 1)
@@ -192,5 +194,4 @@ def test_quantity_breaks() -> None:
     ]
     plan = optimize(problem(offers=offers)).plan
     assert plan is not None
-    assert (plan.card_count, plan.cost_cny) == (4, BASE + 36_000)
-    assert workload().samples == 25_000
+    assert (plan.card_count, plan.cost_cny) == (4, Decimal(BASE + 36_000))

@@ -1,0 +1,1 @@
+"""Tests; see builders.py for small problems and oracle.py for the referee."""
