@@ -12,8 +12,6 @@ from solver.domain.limits import socket_mw
 from solver.domain.plan import Notice, Plan
 from solver.domain.problem import Problem
 
-CONTINUOUS_LOAD_SHARE = 0.8
-"""Distribution practice asks 1.25x for loads of hours and days: 80 % of the socket."""
 STALE_AFTER_DAYS = 365
 
 
@@ -26,14 +24,11 @@ def notices_for(problem: Problem, plan: Plan | None, today: datetime.date) -> tu
 
 
 def _socket_load(problem: Problem, plan: Plan) -> Iterator[Notice]:
-    socket_w = float(problem.site.socket_amps * problem.site.socket_volts)
-    advised = socket_w * CONTINUOUS_LOAD_SHARE
-    if plan.wall_power_w > advised:
-        allowed = socket_mw(problem) / 1000
+    if plan.wall_power_w > plan.long_load_w:
         yield Notice(
             code="socket_load",
             message=f"{plan.wall_power_w:,.0f} W at the wall for days is above 80 % of the socket "
-            f"({advised:,.0f} W of {socket_w:,.0f} W); the limit in force is {allowed:,.0f} W",
+            f"({plan.long_load_w:,.0f} W of {plan.socket_w:,.0f} W); the limit in force is {socket_mw(problem) / 1000:,.0f} W",
         )
 
 

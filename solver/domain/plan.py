@@ -17,6 +17,9 @@ from solver.domain.problem import Problem
 from solver.domain.records import Card, Interval, Offer, Platform, Record, Workload
 from solver.domain.units import NEVER_US, US_PER_HOUR, Cny, cny, fen, milli
 
+LONG_LOAD_SHARE = 0.8
+"""Distribution practice asks 1.25x for long loads: 80 % of the socket."""
+
 Status = Literal["optimal", "feasible", "infeasible", "no_answer"]
 
 
@@ -85,6 +88,10 @@ class Plan(Record):
     preparation_hours: Interval
     training_hours: Interval
     wall_power_w: float
+    socket_w: float
+    """What the socket gives: amps * volts, before any derating."""
+    long_load_w: float
+    """What distribution practice allows for loads of hours and days: 80 % of the socket (1.25x)."""
     heat_w: int
     psu_load_percent: float
     host_ram_gb: float
@@ -271,6 +278,8 @@ def plan_of(problem: Problem, choice: Choice) -> Plan:
         preparation_hours=preparation(work),
         training_hours=training,
         wall_power_w=f.wall_mw / 1000,
+        socket_w=socket_w(problem),
+        long_load_w=socket_w(problem) * LONG_LOAD_SHARE,
         heat_w=physics.dc_w(platform, n, watts),
         psu_load_percent=round(100 * physics.dc_w(platform, n, watts) / platform.psu.rated_w, 1),
         host_ram_gb=round(f.host_ram_mib / 1024, 2),
@@ -279,6 +288,11 @@ def plan_of(problem: Problem, choice: Choice) -> Plan:
             float(Fraction(*physics.power_share(card.power_curve or work.power_curve, card.tdp_w, watts))), 3
         ),
     )
+
+
+def socket_w(problem: Problem) -> float:
+    """Watts the socket gives: amps * volts."""
+    return float(problem.site.socket_amps * problem.site.socket_volts)
 
 
 def preparation(work: Workload) -> Interval:

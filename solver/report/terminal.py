@@ -78,6 +78,15 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(table)
 
 
+def _margins(plan: Plan) -> str:
+    """'1,188 W under the socket's 2,200 W, 748 W under the 1,760 W advised for long loads'."""
+    parts = []
+    for watts, what in ((plan.socket_w, "the socket's {} W"), (plan.long_load_w, "the {} W advised for long loads")):
+        left = watts - plan.wall_power_w
+        parts.append(f"{number(abs(left), 0)} W {'under' if left >= 0 else 'OVER'} {what.format(number(watts, 0))}")
+    return ", ".join(parts)
+
+
 def print_order(plan: Plan, console: Console) -> None:
     """The money, line by line."""
     table = Table(box=box.SIMPLE_HEAD, title="money", title_justify="left", title_style="bold")
