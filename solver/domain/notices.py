@@ -28,7 +28,8 @@ def _socket_load(problem: Problem, plan: Plan) -> Iterator[Notice]:
         yield Notice(
             code="socket_load",
             message=f"{plan.wall_power_w:,.0f} W at the wall for days is above 80 % of the socket "
-            f"({plan.long_load_w:,.0f} W of {plan.socket_w:,.0f} W); the limit in force is {socket_mw(problem) / 1000:,.0f} W",
+            f"({plan.long_load_w:,.0f} W of {plan.socket_w:,.0f} W); "
+            f"the limit in force is {socket_mw(problem) / 1000:,.0f} W",
         )
 
 

@@ -64,11 +64,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             "training",
             f"{spread(plan.training_hours)}, {number(plan.preparation_hours.expected)} h of preparation included",
         ),
-        (
-            "at the wall",
-            f"{number(plan.wall_power_w, 0)} W (power supply at {number(plan.psu_load_percent, 1)} % load)",
-        ),
-        ("heat in the case", f"{plan.heat_w:,} W"),
+        ("at the wall", f"{number(plan.wall_power_w, 0)} W; {_margins(plan)}"),
+        ("heat in the case", f"{plan.heat_w:,} W (power supply at {number(plan.psu_load_percent, 1)} % load)"),
         ("host RAM", f"{number(plan.host_ram_gb, 1)} GB"),
     ]
     if plan.nvlink_pairs:
