@@ -180,9 +180,9 @@ def _run(wrapper: cp.SolveWrapper, model: Model, stop: threading.Event | None) -
     ended = threading.Event()
 
     def watch() -> None:
-        stop.wait()
-        while not ended.wait(0.002):
-            wrapper.stop_search()
+        while not ended.wait(0.005):
+            if stop.is_set():
+                wrapper.stop_search()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -519,7 +519,7 @@ class _Draw:
             work = question["workload"]
             each = oracle.mib_up(Decimal(work["per_sample_gb"]))
             taken = sum(oracle.mib_up(Decimal(work[f])) for f in ("weights_gb", "buffers_gb", "reserve_gb"))
-            by_id[rigs[0].card_id]["vram_mib"] = self.near(taken + self.one_of(1, 2, 7) * each)
+            by_id[rigs[0].card_id]["vram_mib"] = max(1, self.near(taken + self.one_of(1, 2, 7) * each))
 
     def tighten_question(self, rigs: Sequence[oracle.Pair], question: Fields) -> None:
         names = ["budget", "wall", "room", "min_batch", "max_epoch", "power_limit", "max_cards"]

@@ -85,13 +85,18 @@ class Point(NamedTuple):
 
 def best(problem: Problem) -> Verdict:
     """The best feasible pair, ties broken, or the verdict that there is none."""
-    return feasible_without(problem, ())
+    return best_of(problem, every_pair(problem))
 
 
 def feasible_without(problem: Problem, names: Collection[str]) -> Verdict:
     """The best pair when the limits called `names` are switched off."""
-    off = frozenset(names)
-    candidates = [pair for pair in every_pair(problem) if pair.violated <= off]
+    return best_of(problem, every_pair(problem), names)
+
+
+def best_of(problem: Problem, pairs: Iterable[Pair], without: Collection[str] = ()) -> Verdict:
+    """The best of `pairs` that violates no limit, those called `without` aside."""
+    off = frozenset(without)
+    candidates = [pair for pair in pairs if pair.violated <= off]
     if not candidates:
         return Verdict("infeasible")
     first = min(candidates, key=lambda pair: rank_key(problem, pair))

@@ -1,6 +1,6 @@
 """Compare the solver with the oracle on random problems: `python -m tests.oracle_run --cases 1000000 --jobs 2`.
 
-Case i is drawn from seed + i, so `--cases 1 --seed N` repeats the case that a mismatch names. Exit code 1 on a mismatch.
+Case i is drawn from seed + i, so `--cases 1 --seed N` repeats the case that a mismatch names. Exit 1 on a mismatch.
 Every case is held against the oracle in three ways: the answer (status, choice with all ties, figures, objective and
 bound), every k-th also without pruning, and the figures and broken limits of a few rigs that were not chosen.
 """
@@ -19,6 +19,7 @@ from typing import NamedTuple
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice, Result, broken, figures_of
+from solver.domain.problem import Limits, Problem, Site
 from solver.domain.records import Catalog
 from solver.solve import Options, optimize
 from tests import oracle
@@ -37,9 +38,9 @@ class Mismatch(NamedTuple):
     differences: tuple[str, ...]
 
 
-def differences(problem: Problem, prune: bool = True) -> list[str]:
-    """How the solver's answer differs from the oracle's; empty if it is right."""
-    right = oracle.best(problem)
+def differences(problem: Problem, prune: bool = True, right: oracle.Verdict | None = None) -> list[str]:
+    """How the solver's answer differs from the oracle's (`right`, if known already); empty if it is right."""
+    right = right or oracle.best(problem)
     try:
         result = optimize(problem, Options(time_limit_s=None, workers=1, prune=prune))
     except Exception as error:  # whatever it is, it is no answer
@@ -116,10 +117,11 @@ def check_case(seed: int, no_prune: bool, rigs: int = RIGS_PER_CASE) -> Mismatch
     """Draw the case of this seed and compare."""
     rng = random.Random(seed)
     problem = random_problem(rng)
-    found = differences(problem)
-    if no_prune:
-        found += [f"without pruning: {text}" for text in differences(problem, prune=False)]
     pairs = list(oracle.every_pair(problem))
+    right = oracle.best_of(problem, pairs)
+    found = differences(problem, True, right)
+    if no_prune:
+        found += [f"without pruning: {text}" for text in differences(problem, False, right)]
     for pair in rng.sample(pairs, min(rigs, len(pairs))):
         found += rig_differences(problem, pair)
     return Mismatch(seed, tuple(found)) if found else None
@@ -137,13 +139,13 @@ def minimal(problem: Problem, wrong: Callable[[Problem], bool]) -> Problem:
 def _simpler(problem: Problem) -> Iterator[Problem]:
     catalog = problem.catalog
     named = {*problem.limits.include, *problem.limits.exclude}
-    for item in (*catalog.cards, *catalog.platforms):
-        if item.id not in named:
+    for item in (*catalog.card_by_id, *catalog.platform_by_id):
+        if item not in named:
             yield problem.replaced(
                 catalog=Catalog(
-                    cards=tuple(c for c in catalog.cards if c is not item),
-                    platforms=tuple(p for p in catalog.platforms if p is not item),
-                    offers=tuple(o for o in catalog.offers if o.item_id != item.id),
+                    cards=tuple(c for c in catalog.cards if c.id != item),
+                    platforms=tuple(p for p in catalog.platforms if p.id != item),
+                    offers=tuple(o for o in catalog.offers if o.item_id != item),
                 )
             )
     for offer in catalog.offers:
