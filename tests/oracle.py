@@ -55,6 +55,8 @@ class Pair(NamedTuple):
     """Pieces (cards and platform) that no offer covers."""
     used: int
     """Used pieces bought."""
+    used_open: bool
+    """Whether equal prices leave open how many pieces are used; no answer hangs on it, see `purchases`."""
     violated: frozenset[str]
 
     @property
@@ -251,7 +253,8 @@ def _pairs(
                     money.append("condition")
                 yield Pair(
                     card.id, n, w, platform.id, with_used,
-                    micro, n * micro, cost, epoch, wall, heat, demand, ram, missing, used, frozenset(money),
+                    micro, n * micro, cost, epoch, wall, heat, demand, ram, missing, used,
+                    cards.used_open or base.used_open, frozenset(money),
                 )  # fmt: skip
 
 
@@ -470,6 +473,8 @@ class Purchase(NamedTuple):
     cost_fen: int
     missing: int
     used: int
+    used_open: bool
+    """Whether an equally cheap purchase has another number of used pieces."""
 
 
 class _Seller(NamedTuple):
@@ -513,12 +518,15 @@ def purchases(offers: Sequence[Offer], most: int) -> list[Purchase]:
 
     All ways to share the pieces among the sellers are tried: the one with the fewest missing wins, then the cheapest,
     then the one that takes more from the earlier sellers. A missing piece is valued at the dearest price.
+
+    No answer hangs on the last of these: a way with used pieces that breaks `condition` where an equally cheap way
+    without any does not, is met by that way among the new offers alone, which is another pair of equal figures.
     """
     sellers = _sellers(offers)
     dearest = max(_fen(offer.unit_price_cny) for offer in offers)
     prices = [[0, *(seller.price(quantity) for quantity in range(1, most + 1))] for seller in sellers]
-    # For each number of pieces covered: the best (cost, pieces from each seller as negative numbers).
-    ways: dict[int, tuple[int, tuple[int, ...]]] = {}
+    # For each number of pieces covered: the least cost, and all ways to have it, as pieces from each seller.
+    ways: dict[int, tuple[int, list[tuple[int, ...]]]] = {}
     for shares in _shared(most, len(sellers)):
         cost = 0
         for price, quantity in zip(prices, shares, strict=True):
@@ -527,15 +535,21 @@ def purchases(offers: Sequence[Offer], most: int) -> list[Purchase]:
                 break
             cost += amount
         else:
-            way = (cost, tuple(-quantity for quantity in shares))
             covered = sum(shares)
-            ways[covered] = min(ways.get(covered, way), way)
+            if covered not in ways or cost < ways[covered][0]:
+                ways[covered] = (cost, [shares])
+            elif cost == ways[covered][0]:
+                ways[covered][1].append(shares)
     result = []
     for wanted in range(most + 1):
         covered = max(number for number in ways if number <= wanted)
-        cost, taken = ways[covered]
-        used = sum(-quantity for seller, quantity in zip(sellers, taken, strict=True) if seller.used)
-        result.append(Purchase(cost + (wanted - covered) * dearest, wanted - covered, used))
+        cost, equal = ways[covered]
+        used = {
+            shares: sum(quantity for seller, quantity in zip(sellers, shares, strict=True) if seller.used)
+            for shares in equal
+        }
+        paid, missing = cost + (wanted - covered) * dearest, wanted - covered
+        result.append(Purchase(paid, missing, used[max(equal)], len(set(used.values())) > 1))
     return result
 
 
