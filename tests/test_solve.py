@@ -228,3 +228,10 @@ def test_unknown_ids_are_named_with_the_nearest() -> None:
 def test_goals_are_documented() -> None:
     """Tests that every goal a question may ask has its keys."""
     assert set(GOALS) == set(GOAL_SPECS)
+
+
+def test_dearest_rig_has_a_plan() -> None:
+    """Tests that a rig of several cards at the highest price allowed is an answer, though its sum is above that."""
+    plan = optimize(problem(prices={"card-a": 10**12})).plan
+    assert plan is not None
+    assert plan.cost_cny == 4 * 10**12 + 25_000

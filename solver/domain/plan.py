@@ -15,7 +15,7 @@ from solver.domain import physics
 from solver.domain.limits import UNLIMITED, Figures, Row, rows
 from solver.domain.problem import Problem
 from solver.domain.records import Card, Interval, Offer, Platform, Record, Workload
-from solver.domain.units import NEVER_US, US_PER_HOUR, Cny, cny, fen, milli
+from solver.domain.units import NEVER_US, US_PER_HOUR, Cny, CnyTotal, cny, fen, milli
 
 LONG_LOAD_SHARE = 0.8
 """Distribution practice asks 1.25x for long loads: 80 % of the socket."""
@@ -40,7 +40,7 @@ class OrderLine(Record):
     name: str
     quantity: int
     unit_price_cny: Cny
-    total_cny: Cny
+    total_cny: CnyTotal
     condition: str = "new"
     vendor: str = ""
     quote_date: datetime.date | None = None
@@ -80,7 +80,7 @@ class Plan(Record):
     with_used: bool
     micro_batch: int
     total_batch: int
-    cost_cny: Cny
+    cost_cny: CnyTotal
     order: tuple[OrderLine, ...]
     steps_per_epoch: int
     step_seconds: Interval

@@ -61,6 +61,8 @@ def _decimal_type(places: int, low: str, high: str) -> Any:
 
 # mypy reads these as Decimal; pydantic reads the annotation behind it.
 Cny = Annotated[Decimal, *_decimal_type(2, "0", "1000000000000").__metadata__]
+CnyTotal = Annotated[Decimal, *_decimal_type(2, "0", "1000000000000000").__metadata__]
+"""A sum of prices: room for 64 of the dearest cards."""
 Gb = Annotated[Decimal, *_decimal_type(10, "0", "1000000").__metadata__]
 PositiveGb = Annotated[Decimal, *_decimal_type(10, "0.0009765625", "1000000").__metadata__]
 Seconds = Annotated[Decimal, *_decimal_type(3, "0", "3600").__metadata__]
