@@ -21,6 +21,7 @@ from ortools.sat.python import cp_model_helper as cp
 from solver import __version__
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
+from solver.domain.limits import UNMOVED, Moved
 from solver.domain.notices import notices_for
 from solver.domain.plan import (
     Choice,
@@ -105,24 +106,17 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
     status = _STATUS.get(found.status)
     if status is None:
         raise SolverFailure(f"CP-SAT answered {found.status}")
-    plan, usage, objective, bound = None, tuple[Usage, ...](), None, None
-    if found.chosen is not None:
-        choice = pairs.choice(chosen[found.chosen])
-        plan = checked_plan(problem, pairs, chosen[found.chosen])
-        usage = usage_of(problem, figures_of(problem, choice))
-        objective = _objective(problem, pairs, chosen[found.chosen])
+    bound_at = None
     if status in ("optimal", "feasible", "no_answer") and chosen and math.isfinite(found.best_rank):
-        bound = _objective(problem, pairs, chosen[max(0, min(len(chosen) - 1, math.ceil(found.best_rank - 1e-6)))])
-    return Result(
-        status=status,
-        goal=problem.goal,
-        objective=objective,
-        bound=bound,
-        objective_unit=GOAL_SPECS[problem.goal].unit,
-        plan=plan,
-        usage=usage,
-        warnings=notices_for(problem, plan, options.today or datetime.date.today()),
-        statistics=Statistics(
+        bound_at = chosen[max(0, min(len(chosen) - 1, math.ceil(found.best_rank - 1e-6)))]
+    return result_of(
+        problem,
+        pairs,
+        status,
+        chosen=None if found.chosen is None else chosen[found.chosen],
+        bound_at=bound_at,
+        today=options.today,
+        statistics=lambda: Statistics(
             pairs=len(pairs),
             pairs_in_model=len(chosen),
             solve_ms=round((ended - solving) * 1000, 3),
@@ -131,6 +125,38 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
             conflicts=int(found.response.num_conflicts),
             workers=options.workers,
         ),
+    )
+
+
+def result_of(
+    problem: Problem,
+    pairs: Pairs,
+    status: Status,
+    chosen: int | None,
+    bound_at: int | None,
+    statistics: Callable[[], Statistics],
+    today: datetime.date | None = None,
+) -> Result:
+    """The record of an answer: the pair chosen, re-checked, and the pair whose objective is the proved bound.
+
+    Raises:
+        SolverFailure: the pair did not survive the re-check in plain integers.
+    """
+    plan, usage, objective = None, tuple[Usage, ...](), None
+    if chosen is not None:
+        plan = checked_plan(problem, pairs, chosen)
+        usage = usage_of(problem, figures_of(problem, pairs.choice(chosen)))
+        objective = _objective(problem, pairs, chosen)
+    return Result(
+        status=status,
+        goal=problem.goal,
+        objective=objective,
+        bound=None if bound_at is None else _objective(problem, pairs, bound_at),
+        objective_unit=GOAL_SPECS[problem.goal].unit,
+        plan=plan,
+        usage=usage,
+        warnings=notices_for(problem, plan, today or datetime.date.today()),
+        statistics=statistics(),
         fingerprint=fingerprint(problem),
     )
 
@@ -232,8 +258,10 @@ def _objective(problem: Problem, pairs: Pairs, index: int) -> float:
     return spec.objective(int(f.total_batch[index]), int(f.cost_fen[index]), int(f.epoch_us[index]))
 
 
-def checked_plan(problem: Problem, pairs: Pairs, index: int) -> Plan:
+def checked_plan(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMOVED) -> Plan:
     """The plan of a pair, after recomputing all its figures in plain integers and holding it against every limit.
+
+    `moved` names the rows that a what-if moves (see `limits.rows`).
 
     Raises:
         SolverFailure: a figure differs from the model's column, or a limit is broken.
@@ -246,7 +274,7 @@ def checked_plan(problem: Problem, pairs: Pairs, index: int) -> Plan:
             raise SolverFailure(
                 f"{name} of {choice}: the model had {column[index]}, recomputed {getattr(figures, name)}"
             )
-    failed = broken(problem, figures)
+    failed = broken(problem, figures, moved)
     if failed:
         raise SolverFailure(f"{choice} breaks {', '.join(row.limit for row in failed)}")
     return plan_of(problem, choice)

@@ -8,8 +8,8 @@ figure, one function here, one line in `LIMITS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from solver.domain.problem import Problem
@@ -59,7 +59,11 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One inequality of a limit: used <= capacity (used >= capacity if `at_least`), in units of unit / scale."""
+    """One inequality of a limit: used <= capacity (used >= capacity if `at_least`), in units of unit / scale.
+
+    `step` is the least change of the capacity that a buyer can ask for, in units of unit / scale (1 W of a row kept
+    in mW); 0 says that the row is on or off and cannot be moved.
+    """
 
     limit: str
     unit: str
@@ -68,6 +72,16 @@ class Row:
     scale: int = 1
     part: str = ""
     at_least: bool = False
+    step: int = 1
+
+    @property
+    def name(self) -> str:
+        """The row's own name: the limit, and the part of it in brackets."""
+        return f"{self.limit}[{self.part}]" if self.part else self.limit
+
+    def moved(self, by: int) -> Row:
+        """The row with its capacity loosened by so many units of unit / scale (tightened where negative)."""
+        return replace(self, capacity=self.capacity - by if self.at_least else self.capacity + by)
 
     def excess(self) -> Whole:
         """How far the row is broken, in whole units of unit / scale: positive means broken."""
@@ -111,20 +125,22 @@ def pcie_x16_slots(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG0
 
 def wall_power(problem: Problem, f: Figures) -> Iterator[Row]:
     """DC load / PSU efficiency at that load <= socket amps * volts * derating."""
-    yield Row("wall_power", "W", f.wall_mw, socket_mw(problem), 1000)
+    yield Row("wall_power", "W", f.wall_mw, socket_mw(problem), 1000, step=1000)
 
 
 def psu(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every rule has one signature
     """Host draw * host headroom + cards * power limit * card headroom <= PSU rating; and cables for every card."""
-    yield Row("psu", "W", f.psu_demand_mw, f.psu_rated_mw, 1000)
+    yield Row("psu", "W", f.psu_demand_mw, f.psu_rated_mw, 1000, step=1000)
     yield Row("psu", "cards", f.card_count, f.cards_fed, part="power connectors")
 
 
 def case_cooling(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every rule has one signature
     """Heat <= airflow of the case; axial cards <= what the case takes; passive cards only in ducted cases."""
-    yield Row("case_cooling", "W", f.heat_mw, f.airflow_mw, 1000)
+    yield Row("case_cooling", "W", f.heat_mw, f.airflow_mw, 1000, step=1000)
     yield Row("case_cooling", "cards", f.axial_cards, f.max_axial_cards, part="axial cards")
-    yield Row("case_cooling", "cards", f.unducted_cards, f.unducted_cards * 0, part="passive cards without ducted air")
+    yield Row(
+        "case_cooling", "cards", f.unducted_cards, f.unducted_cards * 0, part="passive cards without ducted air", step=0
+    )
 
 
 def card_length(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every rule has one signature
@@ -135,7 +151,7 @@ def card_length(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001 
 def room_cooling(problem: Problem, f: Figures) -> Iterator[Row]:
     """Wall power <= cooling of the room."""
     if problem.site.room_cooling_w is not None:
-        yield Row("room_cooling", "W", f.wall_mw, problem.site.room_cooling_w * 1000, 1000)
+        yield Row("room_cooling", "W", f.wall_mw, problem.site.room_cooling_w * 1000, 1000, step=1000)
 
 
 def host_ram(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every rule has one signature
@@ -151,7 +167,7 @@ def stock(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every
 def condition(problem: Problem, f: Figures) -> Iterator[Row]:
     """Used pieces <= 0, unless used ones are allowed."""
     if not problem.limits.allow_used:
-        yield Row("condition", "used cards", f.used_cards, 0)
+        yield Row("condition", "used cards", f.used_cards, 0, step=0)
 
 
 def include(problem: Problem, f: Figures) -> Iterator[Row]:
@@ -164,34 +180,34 @@ def include(problem: Problem, f: Figures) -> Iterator[Row]:
             outside = outside + (1 - card)
         if any(name in problem.catalog.platform_by_id for name in names):
             outside = outside + (1 - platform)
-        yield Row("include", "choices", outside, 0)
+        yield Row("include", "choices", outside, 0, step=0)
 
 
 def exclude(problem: Problem, f: Figures) -> Iterator[Row]:
     """Cards and platforms on the exclude list <= 0."""
     if problem.limits.exclude:
         card, platform = f.listed(problem.limits.exclude)
-        yield Row("exclude", "choices", card + platform, 0)
+        yield Row("exclude", "choices", card + platform, 0, step=0)
 
 
 def nvlink(problem: Problem, f: Figures) -> Iterator[Row]:
     """Cards without an NVLink partner <= 0, if NVLink is required."""
     if problem.limits.require_nvlink:
-        yield Row("nvlink", "cards unpaired", f.unpaired_cards, 0)
+        yield Row("nvlink", "cards unpaired", f.unpaired_cards, 0, step=0)
 
 
 def precision(problem: Problem, f: Figures) -> Iterator[Row]:
     """Cards without BF16 tensor cores <= 0, if the workload is BF16."""
     if problem.workload.precision == "bf16":
-        yield Row("precision", "cards without BF16", f.lacks_bf16 * f.card_count, 0)
+        yield Row("precision", "cards without BF16", f.lacks_bf16 * f.card_count, 0, step=0)
 
 
 def power_limit(problem: Problem, f: Figures) -> Iterator[Row]:
     """Power limit = power_limit_w, if fixed: as used <= capacity and used >= capacity."""
     fixed = problem.limits.power_limit_w
     if fixed is not None:
-        yield Row("power_limit", "W", f.power_limit_w, fixed)
-        yield Row("power_limit", "W", f.power_limit_w, fixed, part="at least", at_least=True)
+        yield Row("power_limit", "W", f.power_limit_w, fixed, step=0)
+        yield Row("power_limit", "W", f.power_limit_w, fixed, part="at least", at_least=True, step=0)
 
 
 def vram(problem: Problem, f: Figures) -> Iterator[Row]:  # noqa: ARG001  every rule has one signature
@@ -241,7 +257,18 @@ def socket_mw(problem: Problem) -> int:
     return int(site.socket_amps * site.socket_volts * site.derating * 1000)
 
 
-def rows(problem: Problem, figures: Figures) -> Iterator[Row]:
-    """All rows of all limits that the question sets, in the order of `LIMITS`."""
+Moved = Mapping[str, int | None]
+"""Rows that a what-if moves, by name: how much looser their capacity is, in units of unit / scale; None: switched off.
+
+Where the capacity belongs to the platform, it is moved on every platform.
+"""
+UNMOVED: Moved = {}
+
+
+def rows(problem: Problem, figures: Figures, moved: Moved = UNMOVED) -> Iterator[Row]:
+    """All rows of all limits that the question sets, in the order of `LIMITS`; some of them moved or left out."""
     for limit in LIMITS:
-        yield from limit.rows(problem, figures)
+        for row in limit.rows(problem, figures):
+            by = moved.get(row.name, 0)
+            if by is not None:
+                yield row.moved(by) if by else row

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from solver.domain import physics
-from solver.domain.limits import UNLIMITED, Figures, Row, rows
+from solver.domain.limits import UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.problem import Problem
 from solver.domain.records import Card, Interval, Offer, Platform, Record, Workload
 from solver.domain.units import NEVER_US, US_PER_HOUR, Cny, CnyTotal, cny, fen, milli
@@ -220,9 +220,9 @@ def _listed(ids: Collection[str], card: Card, platform: Platform) -> tuple[int, 
     return int(card.id in ids), int(platform.id in ids)
 
 
-def broken(problem: Problem, figures: Figures) -> tuple[Row, ...]:
-    """The rows of the limits that a rig breaks, in the order of the limits."""
-    return tuple(row for row in rows(problem, figures) if row.excess() > 0)
+def broken(problem: Problem, figures: Figures, moved: Moved = UNMOVED) -> tuple[Row, ...]:
+    """The rows of the limits that a rig breaks, in the order of the limits; `moved` as in `limits.rows`."""
+    return tuple(row for row in rows(problem, figures, moved) if row.excess() > 0)
 
 
 def usage_of(problem: Problem, figures: Figures) -> tuple[Usage, ...]:

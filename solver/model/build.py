@@ -64,14 +64,62 @@ def build(
                 switch.domain.extend([0, 1])
                 switches[rule.row.limit] = size + len(switches)
             row.enforcement_literal.append(switches[rule.row.limit])
-        coefficients, bound = rule.coefficients[list(chosen)], rule.bound
-        if size and max(int(np.abs(coefficients).max()), abs(bound)) > largest:
-            # The sum could leave 64 bits. Exactly one pair is chosen, so the excess over the bound says the same, and
-            # cutting it keeps its sign.
-            coefficients, bound = np.clip(coefficients - bound, -largest, largest), 0
-        row.linear.vars.extend(variables)
-        row.linear.coeffs.extend(coefficients.tolist())
-        row.linear.domain.extend([_INT64_LOW, bound])
+        _fill(row, rule, chosen, variables, largest)
     proto.objective.vars.extend(variables)
     proto.objective.coeffs.extend(list(ranks))
     return Model(proto, size, switches)
+
+
+def _fill(
+    row: cp.ConstraintProto, rule: Inequality, chosen: Sequence[int], variables: Sequence[int], largest: int
+) -> None:
+    """Write sum(coefficient * variable) <= bound of a rule into a row of the model."""
+    coefficients, bound = rule.coefficients[list(chosen)], rule.bound
+    if len(chosen) and max(int(np.abs(coefficients).max()), abs(bound)) > largest:
+        # The sum could leave 64 bits. Exactly one pair is chosen, so the excess over the bound says the same, and
+        # cutting it keeps its sign.
+        coefficients, bound = np.clip(coefficients - bound, -largest, largest), 0
+    row.linear.vars.extend(variables)
+    row.linear.coeffs.extend(coefficients.tolist())
+    row.linear.domain.extend([_INT64_LOW, bound])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One of many independent questions in one model: its rules, and which pairs become variables, best first."""
+
+    rules: Sequence[Inequality]
+    chosen: Sequence[int]
+
+
+def build_blocks(blocks: Sequence[Block]) -> tuple[cp.CpModelProto, list[int]]:
+    """Build one model of many questions: a rig or "no plan" for each, and the least sum of ranks.
+
+    The blocks share no variable, so the sum is least where each rank is. "No plan" ranks behind every pair and takes
+    part in no row, so it is chosen exactly where nothing fits.
+
+    Returns:
+        The model, and for each block the number of its first variable; the variable after its pairs is "no plan".
+    """
+    proto = cp.CpModelProto()
+    starts: list[int] = []
+    size = 0
+    for number, block in enumerate(blocks):
+        count = len(block.chosen)
+        starts.append(size)
+        variables = list(range(size, size + count))
+        for _ in range(count + 1):
+            proto.variables.add().domain.extend([0, 1])
+        size += count + 1
+        one = proto.constraints.add()
+        one.name = f"one_rig_{number}"
+        one.exactly_one.literals.extend([*variables, size - 1])
+        for rule in block.rules:
+            row = proto.constraints.add()
+            if rule.bound < 0:
+                # Only a chosen rig is held to the row: without one its sum is 0, which a bound below 0 would refuse.
+                row.enforcement_literal.append(-size)
+            _fill(row, rule, block.chosen, variables, 2**61 // max(1, count))
+        proto.objective.vars.extend([*variables, size - 1])
+        proto.objective.coeffs.extend(range(count + 1))
+    return proto, starts

@@ -7,12 +7,12 @@ read here with columns instead of numbers. Nothing here posts a constraint; buil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from solver.domain import limits
-from solver.domain.limits import Row
+from solver.domain.limits import UNMOVED, Moved, Row
 from solver.domain.problem import Problem
 from solver.model.pairs import Ints, Pairs
 
@@ -30,22 +30,24 @@ class Inequality:
     coefficients: Ints
     bound: int
 
+    def moved(self, by: int) -> Inequality:
+        """The rule with its bound loosened by so many units of the row (tightened where negative)."""
+        return replace(self, row=self.row.moved(by), bound=self.bound + by)
+
     @property
     def excess(self) -> Ints:
         """How far each pair breaks the rule; at most 0 where it keeps to it."""
         return self.coefficients - self.bound
 
 
-def inequalities(problem: Problem, pairs: Pairs) -> Iterator[Inequality]:
-    """All rules that the question sets, in the order of the table of limits."""
-    for limit in limits.LIMITS:
-        for row in limit.rows(problem, pairs.figures):
-            name = f"{limit.name}[{row.part}]" if row.part else limit.name
-            sign = -1 if row.at_least else 1
-            if isinstance(row.capacity, np.ndarray):
-                yield Inequality(name, row, sign * (row.used - row.capacity), 0)
-            else:
-                yield Inequality(name, row, sign * row.used, sign * int(row.capacity))
+def inequalities(problem: Problem, pairs: Pairs, moved: Moved = UNMOVED) -> Iterator[Inequality]:
+    """All rules that the question sets, in the order of the table of limits; some of them moved or left out."""
+    for row in limits.rows(problem, pairs.figures, moved):
+        sign = -1 if row.at_least else 1
+        if isinstance(row.capacity, np.ndarray):
+            yield Inequality(row.name, row, sign * (row.used - row.capacity), 0)
+        else:
+            yield Inequality(row.name, row, sign * row.used, sign * int(row.capacity))
 
 
 def violated_sets(rules: list[Inequality], size: int) -> Ints:
