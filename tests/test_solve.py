@@ -235,3 +235,10 @@ def test_dearest_rig_has_a_plan() -> None:
     plan = optimize(problem(prices={"card-a": 10**12})).plan
     assert plan is not None
     assert plan.cost_cny == 4 * 10**12 + 25_000
+
+
+def test_a_question_that_was_asked_can_be_changed() -> None:
+    """Tests that a copy of a question can be made after its digest was taken."""
+    question = guide_problem()
+    assert question.digest != question.with_limits(budget_cny=1).digest
+    assert question.with_limits(budget_cny=1).with_limits(budget_cny=None).digest == question.digest

@@ -63,7 +63,8 @@ class Problem(Record):
         Raises:
             InvalidProblem: a changed field is out of its range.
         """
-        return problem_of({**dict(self), **changes})
+        # Not dict(self): that would carry the digest along once it has been asked for.
+        return problem_of({**{name: getattr(self, name) for name in Problem.model_fields}, **changes})
 
     def with_limits(self, **changes: Any) -> Problem:
         """Return a copy with fields of `limits` changed, validated again."""
