@@ -204,7 +204,7 @@ def guide_problem(
 # Random problems ---------------------------------------------------------------------------------------------------
 
 Fields = dict[str, Any]
-DEAREST = Decimal(10**11)
+DEAREST = Decimal(10**12)
 """With this, eight cards, a platform and the extra cost of the build make the largest sum of money there is."""
 
 

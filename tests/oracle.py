@@ -55,8 +55,6 @@ class Pair(NamedTuple):
     """Pieces (cards and platform) that no offer covers."""
     used: int
     """Used pieces bought."""
-    used_open: bool
-    """Whether equal prices leave open how many pieces are used; no answer hangs on it, see `purchases`."""
     violated: frozenset[str]
 
     @property
@@ -254,7 +252,7 @@ def _pairs(
                 yield Pair(
                     card.id, n, w, platform.id, with_used,
                     micro, n * micro, cost, epoch, wall, heat, demand, ram, missing, used,
-                    cards.used_open or base.used_open, frozenset(money),
+                    frozenset(money),
                 )  # fmt: skip
 
 
@@ -473,8 +471,6 @@ class Purchase(NamedTuple):
     cost_fen: int
     missing: int
     used: int
-    used_open: bool
-    """Whether an equally cheap purchase has another number of used pieces."""
 
 
 class _Seller(NamedTuple):
@@ -517,10 +513,8 @@ def purchases(offers: Sequence[Offer], most: int) -> list[Purchase]:
     """How 0, 1, ... `most` pieces are bought.
 
     All ways to share the pieces among the sellers are tried: the one with the fewest missing wins, then the cheapest,
-    then the one that takes more from the earlier sellers. A missing piece is valued at the dearest price.
-
-    No answer hangs on the last of these: a way with used pieces that breaks `condition` where an equally cheap way
-    without any does not, is met by that way among the new offers alone, which is another pair of equal figures.
+    then the one with the fewest used pieces, then the one that takes more from the earlier sellers. A missing piece is
+    valued at the dearest price.
     """
     sellers = _sellers(offers)
     dearest = max(_fen(offer.unit_price_cny) for offer in offers)
@@ -549,7 +543,7 @@ def purchases(offers: Sequence[Offer], most: int) -> list[Purchase]:
             for shares in equal
         }
         paid, missing = cost + (wanted - covered) * dearest, wanted - covered
-        result.append(Purchase(paid, missing, used[max(equal)], len(set(used.values())) > 1))
+        result.append(Purchase(paid, missing, min(used.values())))
     return result
 
 

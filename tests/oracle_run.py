@@ -98,8 +98,6 @@ def rig_differences(problem: Problem, pair: oracle.Pair) -> list[str]:
     )
     figures: Figures = figures_of(problem, choice)
     limits = {row.limit for row in broken(problem, figures)}
-    # Equal prices leave open how many pieces are used, and no answer hangs on it: see oracle.purchases.
-    open_limit = {"condition"} if pair.used_open else set()
     compared = [
         ("cost_fen", figures.cost_fen, pair.cost_fen),
         ("total_batch", figures.total_batch, pair.total_batch),
@@ -109,8 +107,8 @@ def rig_differences(problem: Problem, pair: oracle.Pair) -> list[str]:
         ("psu_demand_mw", figures.psu_demand_mw, pair.psu_demand_mw),
         ("host_ram_mib", figures.host_ram_mib, pair.host_ram_mib),
         ("missing_cards", figures.missing_cards, pair.missing),
-        ("used_cards", pair.used if pair.used_open else figures.used_cards, pair.used),
-        ("broken limits", sorted(limits - open_limit), sorted(pair.violated - open_limit)),
+        ("used_cards", figures.used_cards, pair.used),
+        ("broken limits", sorted(limits), sorted(pair.violated)),
     ]
     return [f"{what} of {pair.choice}: {ours}, should be {right}" for what, ours, right in compared if ours != right]
 

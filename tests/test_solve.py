@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 import threading
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from ortools.sat.python import cp_model
 
-from solver.domain.errors import InvalidProblem, SolverFailure, UnknownName
+from solver.domain.errors import InvalidProblem, SolverFailure, UnknownName, Violation
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
+from solver.domain.physics import purchase
 from solver.domain.problem import GOALS, Problem
+from solver.domain.records import Offer
 from solver.model.build import build
 from solver.model.pairs import pairs_of
 from solver.model.rules import inequalities
@@ -141,6 +144,38 @@ def test_value_is_exact() -> None:
     plan = optimize(question).plan
     assert plan is not None
     assert plan.card_id == "b"
+
+
+def test_value_puts_rigs_without_room_last() -> None:
+    """Tests that a card that holds no sample ranks behind every other for value, however cheap."""
+    cards = [card("a"), card("empty", vram_mib=1000)]
+    question = problem(goal="value", cards=cards, prices={"empty": 0})
+    pairs = pairs_of(question)
+    ranked = pairs.figures.total_batch[pairs.order("value")]
+    assert (ranked[: len(pairs) // 2] > 0).all()
+    assert (ranked[len(pairs) // 2 :] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("offers", "lines"),
+    [
+        ([offer("x", 100, stock=2), offer("x", 100, condition="used")], [("new", 2), ("used", 1)]),
+        ([offer("x", 100, vendor="a", stock=2), offer("x", 100, vendor="b")], [("a", 2), ("b", 1)]),
+        ([offer("x", 100, vendor="a"), offer("x", 90, vendor="b", stock=1)], [("a", 2), ("b", 1)]),
+    ],
+)
+def test_equal_prices_are_bought_in_order(offers: list[Offer], lines: list[tuple[str, int]]) -> None:
+    """Tests that of equally cheap purchases the one with fewer used pieces, then more of the first offers, is made."""
+    bought = purchase(offers, 3)
+    assert [(o.vendor or o.condition, n) for o, n in bought.lines] == lines
+
+
+@pytest.mark.parametrize("kind", [InvalidProblem, UnknownName])
+def test_errors_survive_the_way_between_processes(kind: type[InvalidProblem]) -> None:
+    """Tests that a fault raised in a worker process reads the same in this one."""
+    error = kind([Violation("limits.budget_cny", "-1", "must be at least 0")])
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), back.violations, str(back)) == (kind, error.violations, str(error))
 
 
 def test_fingerprint() -> None:

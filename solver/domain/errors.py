@@ -38,6 +38,10 @@ class InvalidProblem(ValueError):
         self.violations = tuple(violations)
         super().__init__("; ".join(str(v) for v in self.violations))
 
+    def __reduce__(self) -> tuple[type[InvalidProblem], tuple[tuple[Violation, ...]]]:
+        """Survive the way between processes: made again from its faults, not from its message."""
+        return type(self), (self.violations,)
+
     @classmethod
     def of(cls, field: str, value: object, allowed: str) -> InvalidProblem:
         """Build the error for a single faulty field."""

@@ -26,10 +26,11 @@ def value_key(f: Figures, resolution: int) -> tuple[Whole, ...]:
     """Least cost per sample of total batch, then larger batch, shorter epoch.
 
     floor(cost * resolution / batch) orders cost / batch exactly when resolution >= the square of the largest batch:
-    two different fractions differ by at least 1 / (batch * batch). A batch of 0 counts as 1 here; the vram limit
-    refuses it.
+    two different fractions differ by at least 1 / (batch * batch). A rig without room
+    for a sample comes last; the vram limit refuses it.
     """
-    return (f.cost_fen * resolution // (f.total_batch + (f.total_batch == 0)), -f.total_batch, f.epoch_us)
+    empty = (f.total_batch == 0) * 1
+    return (empty, f.cost_fen * resolution // (f.total_batch + empty), -f.total_batch, f.epoch_us)
 
 
 def cost_key(f: Figures, resolution: int) -> tuple[Whole, ...]:  # noqa: ARG001  every key has one signature

@@ -36,7 +36,7 @@ def vram_used_mib(workload: Workload, batch: int) -> int:
 
 
 def host_ram_mib(workload: Workload, card_count: int) -> int:
-    """Host RAM in MiB: parameters * bytes_per_parameter + per_extra_card * (n - 1), rounded up.
+    """Host RAM in MiB: parameters * bytes_per_parameter + per_extra_card * (n - 1), each of the two rounded up.
 
     27 bytes a parameter and 5 GB a card were measured for ChatGLM-6B; DeepSpeed's estimator says 18 * 1.5 = 27.
     """
@@ -200,27 +200,30 @@ def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
     """Buy `quantity` pieces as cheaply as stock and quantity breaks allow.
 
     Rows of one vendor and condition with different minimum quantities are one offer with breaks. Least missing
-    pieces first, then least cost, then the offers in their given order. Pieces that no offer covers are counted in
+    pieces first, then least cost, then fewest used pieces, then most from the offers given first. Where rows of one
+    offer state different stocks, the largest holds. Pieces that no offer covers are counted in
     `missing` and valued at the dearest price offered [assumed], so that a relaxed stock limit still has a price.
     """
     if len(offers) == 1 and offers[0].min_quantity <= quantity and offers[0].stock is None:
         return Purchase(fen(offers[0].unit_price_cny) * quantity, ((offers[0], quantity),), 0)
     dearest = max(fen(offer.unit_price_cny) for offer in offers)
-    best: dict[int, tuple[int, tuple[tuple[Offer, int], ...]]] = {0: (0, ())}
+    # pieces covered -> (cost, used pieces, minus the pieces of each seller so far) and the lines bought; less is better
+    best: dict[int, tuple[tuple[int, int, tuple[int, ...]], tuple[tuple[Offer, int], ...]]] = {0: ((0, 0, ()), ())}
     for tiers in _with_breaks(offers):
-        taken = {n: _cheapest_tier(tiers, n) for n in range(1, quantity + 1)}
-        merged = dict(best)
-        for have, (cost, lines) in best.items():
-            for n in range(1, quantity - have + 1):
-                tier = taken[n]
-                if tier is None:
-                    continue
-                total = cost + fen(tier.unit_price_cny) * n
-                if have + n not in merged or total < merged[have + n][0]:
-                    merged[have + n] = (total, (*lines, (tier, n)))
+        merged = {have: ((cost, used, (*taken, 0)), lines) for have, ((cost, used, taken), lines) in best.items()}
+        for n in range(1, quantity + 1):
+            tier = _cheapest_tier(tiers, n)
+            if tier is None:
+                continue
+            cost_of_n, used_of_n = fen(tier.unit_price_cny) * n, n if tier.condition == "used" else 0
+            for have, ((cost, used, taken), lines) in best.items():
+                if have + n <= quantity:
+                    key = (cost + cost_of_n, used + used_of_n, (*taken, -n))
+                    if have + n not in merged or key < merged[have + n][0]:
+                        merged[have + n] = (key, (*lines, (tier, n)))
         best = merged
     covered = max(best)
-    cost, lines = best[covered]
+    (cost, _, _), lines = best[covered]
     missing = quantity - covered
     return Purchase(cost + missing * dearest, lines, missing)
 
