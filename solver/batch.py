@@ -30,12 +30,21 @@ BLOCKS_PER_MODEL = 200
 """More blocks in one model gain nothing."""
 
 
+@dataclass
+class Counter:
+    """A number that grows."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to go on: until a moment of `time.perf_counter`, or until somebody asks to stop."""
 
     until: float | None = None
     stop: threading.Event | None = None
+    solved: Counter = field(default_factory=Counter, compare=False)
+    """How many questions were answered meanwhile."""
 
     @classmethod
     def of(cls, time_limit_s: float | None, stop: threading.Event | None = None) -> Patience:
@@ -158,10 +167,14 @@ def _block(what_if: WhatIf) -> Block:
     return Block(rules, survivors(order, violated).tolist())
 
 
-def _solve(blocks: Sequence[Block], patience: Patience) -> list[int | None]:
+def run(proto: cp.CpModelProto, patience: Patience = UNHURRIED) -> cp.CpSolverResponse:
+    """Run CP-SAT to the end, with one worker.
+
+    Raises:
+        OutOfTime: it did not get there in time.
+    """
     if patience.over:
         raise OutOfTime
-    proto, starts = build_blocks(blocks)
     parameters = cp.SatParameters()
     parameters.num_workers = 1
     parameters.random_seed = 1
@@ -173,13 +186,20 @@ def _solve(blocks: Sequence[Block], patience: Patience) -> list[int | None]:
         parameters.max_time_in_seconds = patience.left_s
     wrapper = cp.SolveWrapper()
     wrapper.set_parameters(parameters)
-    response = wrapper.solve(proto)  # type: ignore[no-untyped-call]
+    response: cp.CpSolverResponse = wrapper.solve(proto)  # type: ignore[no-untyped-call]
     if response.status in (cp.CpSolverStatus.UNKNOWN, cp.CpSolverStatus.FEASIBLE):
         raise OutOfTime
+    return response
+
+
+def _solve(blocks: Sequence[Block], patience: Patience) -> list[int | None]:
+    if patience.over:
+        raise OutOfTime
+    proto, starts = build_blocks(blocks)
+    response = run(proto, patience)
     if response.status != cp.CpSolverStatus.OPTIMAL:
-        raise SolverFailure(
-            f"CP-SAT answered {response.status} to {len(blocks)} questions, each of which may have no plan"
-        )
+        raise SolverFailure(f"CP-SAT answered {response.status} to {len(blocks)} questions that may all have no plan")
+    patience.solved.count += len(blocks)
     values = list(response.solution)
     answers: list[int | None] = []
     for block, start in zip(blocks, starts, strict=True):

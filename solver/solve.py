@@ -21,7 +21,7 @@ from ortools.sat.python import cp_model_helper as cp
 from solver import __version__
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
-from solver.domain.limits import UNMOVED, Moved
+from solver.domain.limits import UNMOVED, Figures, Moved
 from solver.domain.notices import notices_for
 from solver.domain.plan import (
     Choice,
@@ -258,8 +258,18 @@ def _objective(problem: Problem, pairs: Pairs, index: int) -> float:
     return spec.objective(int(f.total_batch[index]), int(f.cost_fen[index]), int(f.epoch_us[index]))
 
 
-def checked_plan(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMOVED) -> Plan:
+def checked_plan(problem: Problem, pairs: Pairs, index: int) -> Plan:
     """The plan of a pair, after recomputing all its figures in plain integers and holding it against every limit.
+
+    Raises:
+        SolverFailure: a figure differs from the model's column, or a limit is broken.
+    """
+    checked_figures(problem, pairs, index)
+    return plan_of(problem, pairs.choice(index))
+
+
+def checked_figures(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMOVED) -> Figures:
+    """The figures of a pair, recomputed in plain integers from the records and held against every limit.
 
     `moved` names the rows that a what-if moves (see `limits.rows`).
 
@@ -277,7 +287,7 @@ def checked_plan(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMO
     failed = broken(problem, figures, moved)
     if failed:
         raise SolverFailure(f"{choice} breaks {', '.join(row.limit for row in failed)}")
-    return plan_of(problem, choice)
+    return figures
 
 
 @lru_cache(maxsize=1)

@@ -40,7 +40,7 @@ def cost_key(f: Figures, resolution: int) -> tuple[Whole, ...]:  # noqa: ARG001 
 
 @dataclass(frozen=True, slots=True)
 class GoalSpec:
-    """A goal: its key columns (ties follow in `tie_key`), its unit, and its value as a person reads it."""
+    """A goal: its key columns, what each of them orders by, its unit, and its value as a person reads it."""
 
     name: str
     key: Callable[[Figures, int], tuple[Whole, ...]]
@@ -48,16 +48,27 @@ class GoalSpec:
     objective: Callable[[int, int, int], float]
     """(total_batch, cost_fen, epoch_us) -> value in `unit`."""
     larger_is_better: bool
+    axes: tuple[str, ...]
+    """What the key columns order by, one name each: batch, cost, epoch or cost_per_sample."""
 
 
 GOAL_SPECS: dict[str, GoalSpec] = {
     spec.name: spec
     for spec in (
-        GoalSpec("batch", batch_key, "samples", lambda batch, _cost, _epoch: batch, True),
-        GoalSpec("epoch", epoch_key, "hours", lambda _batch, _cost, epoch: epoch / US_PER_HOUR, False),
+        GoalSpec("batch", batch_key, "samples", lambda batch, _cost, _epoch: batch, True, ("batch", "cost", "epoch")),
         GoalSpec(
-            "value", value_key, "samples/CNY", lambda batch, cost, _epoch: batch * FEN_PER_CNY / max(cost, 1), True
+            "epoch", epoch_key, "hours", lambda _batch, _cost, epoch: epoch / US_PER_HOUR, False, ("epoch", "cost")
         ),
-        GoalSpec("cost", cost_key, "CNY", lambda _batch, cost, _epoch: cost / FEN_PER_CNY, False),
+        GoalSpec(
+            "value",
+            value_key,
+            "samples/CNY",
+            lambda batch, cost, _epoch: batch * FEN_PER_CNY / max(cost, 1),
+            True,
+            ("cost_per_sample", "batch", "epoch"),
+        ),
+        GoalSpec(
+            "cost", cost_key, "CNY", lambda _batch, cost, _epoch: cost / FEN_PER_CNY, False, ("cost", "batch", "epoch")
+        ),
     )
 }

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from solver.domain.records import Card, Offer, Platform, PowerCurve, Psu, Workload
 from solver.domain.units import NEVER_US, fen, mib_down, mib_up, milli
@@ -84,10 +85,23 @@ def per_sample_us(card: Card, workload: Workload, power_limit_w: int) -> int:
     share of the time bound by GPU compute [assumed: 0.5, interval 0 to 1].
     """
     num, den = power_share(card.power_curve or workload.power_curve, card.tdp_w, power_limit_w)
-    tflops, k = milli(card.bf16_dense_tflops), milli(workload.compute_share)
-    above = milli(workload.per_sample_s) * ((1000 - k) * tflops + k * milli(workload.reference_tflops)) * den
-    below = tflops * num
-    return min(SLOWEST_SAMPLE_US, (2 * above + below) // (2 * below))
+    above, below = sample_ratio(
+        milli(workload.per_sample_s),
+        milli(workload.compute_share),
+        milli(workload.reference_tflops),
+        milli(card.bf16_dense_tflops),
+        num,
+        den,
+    )
+    return min(SLOWEST_SAMPLE_US, int((2 * above + below) // (2 * below)))
+
+
+def sample_ratio(per_sample_ms: Any, k: Any, reference: Any, tflops: Any, num: Any, den: Any) -> tuple[Any, Any]:
+    """The time of one sample in microseconds before rounding, as (above, below); whole numbers, or arrays of them.
+
+    `k`, `reference` and `tflops` in thousandths; num / den is the share of full speed at the power limit.
+    """
+    return per_sample_ms * ((1000 - k) * tflops + k * reference) * den, tflops * num
 
 
 def scaling_milli(workload: Workload, card_count: int) -> int:

@@ -31,7 +31,7 @@ class Model:
 def build(
     rules: Sequence[Inequality],
     chosen: Sequence[int],
-    ranks: Sequence[int],
+    ranks: Sequence[int] | None,
     behind_switch: Callable[[str], bool] = lambda _limit: False,
 ) -> Model:
     """Build the model for the pairs `chosen` (indices into the rules' columns) with these ranks as objective.
@@ -39,7 +39,7 @@ def build(
     Args:
         rules: the named inequalities over all pairs.
         chosen: which pairs become variables, in this order.
-        ranks: the objective coefficient of each of them; less is better.
+        ranks: the objective coefficient of each of them, less is better; None for no objective.
         behind_switch: which limits are enforced only if their switch literal is true; the others always hold.
     """
     proto = cp.CpModelProto()
@@ -65,8 +65,9 @@ def build(
                 switches[rule.row.limit] = size + len(switches)
             row.enforcement_literal.append(switches[rule.row.limit])
         _fill(row, rule, chosen, variables, largest)
-    proto.objective.vars.extend(variables)
-    proto.objective.coeffs.extend(list(ranks))
+    if ranks is not None:
+        proto.objective.vars.extend(variables)
+        proto.objective.coeffs.extend(list(ranks))
     return Model(proto, size, switches)
 
 

@@ -71,21 +71,24 @@ class Pairs:
         the least rank is the lexicographic best. Unique, so an answer never depends on search order.
         """
         if goal not in self.orders:
-            f = self.figures
-            resolution = int(f.total_batch.max(initial=1)) ** 2
-            if goal == "value" and int(f.cost_fen.max(initial=0)) * resolution >= _INT64_SAFE:
-                f = _as_objects(f)
-            keys = (
-                *GOAL_SPECS[goal].key(f, resolution),
-                self.figures.wall_mw,
-                _ranks([p.id for p in self.platforms])[self.platform],
-                _ranks([c.id for c in self.cards])[self.card],
-                self.figures.card_count,
-                self.figures.power_limit_w,
-                self.with_used,
-            )
-            self.orders[goal] = np.lexsort([_dense(key) for key in reversed(keys)])
+            self.orders[goal] = np.lexsort([_dense(key) for key in reversed(self.keys(goal))])
         return self.orders[goal]
+
+    def keys(self, goal: str) -> tuple[Any, ...]:
+        """The columns by which pairs are ordered, the first one first; less is better."""
+        f = self.figures
+        resolution = int(f.total_batch.max(initial=1)) ** 2
+        if goal == "value" and int(f.cost_fen.max(initial=0)) * resolution >= _INT64_SAFE:
+            f = _as_objects(f)
+        return (
+            *GOAL_SPECS[goal].key(f, resolution),
+            self.figures.wall_mw,
+            _ranks([p.id for p in self.platforms])[self.platform],
+            _ranks([c.id for c in self.cards])[self.card],
+            self.figures.card_count,
+            self.figures.power_limit_w,
+            self.with_used,
+        )
 
 
 def _as_objects(f: Figures) -> Figures:

@@ -1,0 +1,182 @@
+"""The columns that hang on the workload's uncertain figures, as functions of them: micro-batch, total batch, epoch.
+
+The formulas are those of physics.py; today's columns are compared with the model's when this is built. Only pairs are
+kept that violate none of the limits that do not depend on these figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from solver.batch import Space
+from solver.domain import physics
+from solver.domain.errors import SolverFailure
+from solver.domain.goals import GOAL_SPECS
+from solver.domain.limits import Figures
+from solver.domain.units import NEVER_US, mib_up, milli
+from solver.model.pairs import Ints
+
+MOVING = ("vram", "min_batch", "max_epoch")
+"""Limits whose demand depends on the figures looked at here."""
+_INT64_SAFE = 2**62
+
+
+@dataclass(frozen=True)
+class Values:
+    """Today's value of each figure, in the units in which it moves."""
+
+    reserve_mib: int
+    compute_share_milli: int
+    fixed_ms: int
+    per_sample_ms: int
+
+
+class Timing:
+    """Micro-batch and epoch of the pairs that keep to all limits but `MOVING`."""
+
+    def __init__(self, space: Space) -> None:
+        """Read what the columns depend on.
+
+        Raises:
+            SolverFailure: today's columns differ from the model's.
+        """
+        self.space = space
+        work, pairs = space.problem.workload, space.pairs
+        off = {rule.name: None for rule in space.rules if rule.row.limit in MOVING}
+        self.at: Ints = np.flatnonzero(space.feasible(off))
+        self.card: Ints = pairs.card[self.at]
+        self.count: Ints = pairs.figures.card_count[self.at]
+        self.today = Values(
+            mib_up(work.reserve_gb), milli(work.compute_share), milli(work.fixed_s), milli(work.per_sample_s)
+        )
+        self.samples = work.samples
+        self.each_mib = mib_up(work.per_sample_gb)
+        self.free_mib = np.array([card.vram_mib for card in pairs.cards], dtype=np.int64)[self.card] - (
+            physics.vram_used_mib(work, 1) - self.each_mib - self.today.reserve_mib
+        )
+        scaling = [0, *(physics.scaling_milli(work, n) for n in range(1, int(self.count.max(initial=0)) + 1))]
+        self.scaling = np.array(scaling, dtype=np.int64)[self.count]
+        self.reference = milli(work.reference_tflops)
+        self.tflops = np.array([milli(card.bf16_dense_tflops) for card in pairs.cards], dtype=np.int64)[self.card]
+        watts = pairs.figures.power_limit_w[self.at]
+        known: dict[tuple[int, int], tuple[int, int]] = {}
+        for card, w in set(zip(self.card.tolist(), watts.tolist(), strict=True)):
+            model = pairs.cards[card]
+            num, den = physics.power_share(model.power_curve or work.power_curve, model.tdp_w, w)
+            shared = int(np.gcd(num, den)) if max(num, den) < _INT64_SAFE else 1
+            known[card, w] = num // shared, den // shared
+        shares = [known[key] for key in zip(self.card.tolist(), watts.tolist(), strict=True)]
+        largest = max((max(share) for share in shares), default=1)
+        # above in sample_ratio: ms * thousandths * thousandths * den, twice
+        safe = 3_600_000 * 2_000 * max(self.reference, int(self.tflops.max(initial=1))) * largest < _INT64_SAFE
+        kind: Any = np.int64 if safe else object
+        self.num = np.array([num for num, _ in shares], dtype=kind)
+        self.den = np.array([den for _, den in shares], dtype=kind)
+        f = pairs.figures
+        if not np.array_equal(self.epoch_us(), f.epoch_us[self.at]) or not np.array_equal(
+            self.total_batch(self.today.reserve_mib), f.total_batch[self.at]
+        ):
+            raise SolverFailure("the epochs of the explanation differ from the model's")
+
+    def micro_batch(self, reserve_mib: int) -> Ints:
+        """Samples on one card of each pair."""
+        fits: Ints = np.maximum(0, (self.free_mib - reserve_mib) // self.each_mib)
+        return fits
+
+    def total_batch(self, reserve_mib: int) -> Ints:
+        """Samples on all cards of each pair."""
+        return self.count * self.micro_batch(reserve_mib)
+
+    def sample_us(self, per_sample_ms: Any, k: Any, among: Any = slice(None)) -> Any:
+        """Microseconds of a sample, rounded half up."""
+        above, below = physics.sample_ratio(
+            per_sample_ms, k, self.reference, self.tflops[among], self.num[among], self.den[among]
+        )
+        return np.minimum(physics.SLOWEST_SAMPLE_US, (2 * above + below) // (2 * below)).astype(np.int64)
+
+    def epoch_us(
+        self,
+        reserve_mib: int | None = None,
+        fixed_ms: Any = None,
+        per_sample_ms: Any = None,
+        k: Any = None,
+        among: Any = slice(None),
+        sample_us: Any = None,
+    ) -> Ints:
+        """Microseconds of an epoch; what is not given is as today. Arrays of shape (values, 1) make a table."""
+        today = self.today
+        if sample_us is None:
+            sample_us = self.sample_us(
+                today.per_sample_ms if per_sample_ms is None else per_sample_ms,
+                today.compute_share_milli if k is None else k,
+                among,
+            )
+        batch = self.micro_batch(today.reserve_mib if reserve_mib is None else reserve_mib)[among]
+        step = (today.fixed_ms if fixed_ms is None else fixed_ms) * self.scaling[among] + batch * sample_us
+        total = self.count[among] * batch
+        steps = -(-self.samples // np.maximum(total, 1))
+        never = (total == 0) | (steps > NEVER_US // np.maximum(step, 1))
+        epochs: Ints = np.where(never, NEVER_US, np.where(never, 0, steps) * step)
+        return epochs
+
+    @cached_property
+    def today_sample_us(self) -> Ints:
+        """Microseconds of a sample as things are."""
+        found: Ints = self.sample_us(self.today.per_sample_ms, self.today.compute_share_milli)
+        return found
+
+    def figures(self, total_batch: Ints, epoch_us: Ints) -> Figures:
+        """The pairs' figures with another batch and epoch."""
+        f = self.space.pairs.figures
+        part = {name: getattr(f, name)[self.at] for name in f.__slots__ if isinstance(getattr(f, name), np.ndarray)}
+        return replace(f, **{**part, "total_batch": total_batch, "epoch_us": epoch_us})
+
+    @cached_property
+    def resolution(self) -> int:
+        """As `goals.value_key` wants it, for the batch without any reserve."""
+        return int(self.total_batch(0).max(initial=1)) ** 2
+
+    def keys(self, total_batch: Ints, epoch_us: Ints) -> tuple[Any, ...]:
+        """The goal's key columns with another batch and epoch; less is better."""
+        f = self.figures(total_batch, epoch_us)
+        if int(f.cost_fen.max(initial=0)) * self.resolution >= _INT64_SAFE:
+            f = replace(f, cost_fen=f.cost_fen.astype(object))
+        return GOAL_SPECS[self.space.problem.goal].key(f, self.resolution)
+
+    @cached_property
+    def ties(self) -> Ints:
+        """The rank of each pair by the ties that follow every goal's key, which none of these figures moves."""
+        goal = self.space.problem.goal
+        return dense_rank(self.space.pairs.keys(goal)[len(GOAL_SPECS[goal].axes) :])[self.at]
+
+    @property
+    def epoch_cap_us(self) -> int | None:
+        """The longest epoch allowed."""
+        rule = next((rule for rule in self.space.rules if rule.row.limit == "max_epoch"), None)
+        return None if rule is None else rule.bound
+
+    @property
+    def least_batch(self) -> int:
+        """The smallest total batch allowed."""
+        rule = next((rule for rule in self.space.rules if rule.row.limit == "min_batch"), None)
+        return 1 if rule is None else -rule.bound
+
+
+def dense_rank(columns: tuple[Any, ...]) -> Ints:
+    """The rank of each row by several columns, the first one first; equal rows have equal ranks."""
+    size = len(columns[0]) if columns else 0
+    plain = [
+        np.unique(column, return_inverse=True)[1].reshape(-1) if column.dtype == object else column
+        for column in columns
+    ]
+    order = np.lexsort(list(reversed(plain)))
+    new = np.zeros(size, dtype=np.int64)
+    for column in plain:
+        new[1:] |= column[order][1:] != column[order][:-1]
+    ranks = np.empty(size, dtype=np.int64)
+    ranks[order] = np.cumsum(new)
+    return ranks
