@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +96,11 @@ class Space:
     def order(self) -> Ints:
         """Indices of the pairs, best first."""
         return self.pairs.order(self.problem.goal)
+
+    def ordered(self, order: Ints) -> Space:
+        """The same space under another order of the pairs (best first), such as that of a trade-off curve."""
+        pairs = replace(self.pairs, orders={self.problem.goal: order})
+        return Space(self.problem, pairs)
 
     @cached_property
     def rank(self) -> Ints:

@@ -1,7 +1,8 @@
 """Exact trade-off curves: the answer for every capacity of a limit, and the Pareto set of any two figures.
 
-Both are read off the columns of the pairs and then proved by CP-SAT, one what-if a step. Modify this module when a
-curve has another axis, or a limit another way to be swept.
+`staircase` answers one question for every budget (or other capacity); `frontier` shows what one figure costs in
+another; `best_for_budget` is a look-up in the first. Both are read off the columns of the pairs and then proved by
+CP-SAT, one what-if a step. Modify this module when a curve has another axis, or a limit another way to be swept.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import datetime
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from solver.batch import UNHURRIED, Patience, Space, WhatIf, best_of_each
+from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_each
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
+from solver.domain.explanation import Axis, Frontier, FrontierPoint
 from solver.domain.limits import LIMITS, Figures, rows
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
-from solver.solve import result_of
+from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
+from solver.model.pairs import Ints
+from solver.solve import checked_plan, result_of
 
 _UNSET: Mapping[str, Any] = {
     "limits.budget_cny": 0,
@@ -158,7 +163,7 @@ def staircase(problem: Problem, limit: str, patience: Patience = UNHURRIED) -> S
         steps=steps,
         owned=isinstance(row.row.capacity, np.ndarray),
     )
-    _prove(found, row.bound, patience)
+    _prove_steps(found, row.bound, patience)
     return found
 
 
@@ -185,9 +190,135 @@ def steps_of(space: Space, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]
     return tuple(rooms.tolist()), tuple(fits[order][first].tolist())
 
 
-def _prove(found: Staircase, bound: int, patience: Patience) -> None:
+def _prove_steps(found: Staircase, bound: int, patience: Patience) -> None:
     asked = [WhatIf(found.space, {found.name: end - 1 - bound}) for end in found.rooms]
     asked.append(WhatIf(found.space, {found.name: None}))
     proved = best_of_each(asked, patience)
     if proved != [None, *found.steps]:
         raise SolverFailure(f"the staircase of {found.name} differs from what CP-SAT proves")
+
+
+def best_for_budget(stair: Staircase, budget_cny: Decimal | int | None) -> Result:
+    """The answer at a budget (CNY; None: no limit), looked up in the staircase of the budget: what `optimize` gives.
+
+    Raises:
+        InvalidProblem: the budget is out of range, or the staircase is another limit's.
+    """
+    if stair.name != "budget":
+        raise InvalidProblem.of("limit", stair.name, "must be the staircase of the budget")
+    return stair.answer(stair.space.problem.with_limits(budget_cny=budget_cny))
+
+
+UNITS: Mapping[Axis, str] = {"cost": "CNY", "batch": "samples", "epoch": "hours", "watts": "W", "value": "samples/CNY"}
+
+
+def frontier(
+    problem: Problem,
+    axes: tuple[Axis, Axis],
+    from_cny: Decimal | int | None = None,
+    patience: Patience = UNHURRIED,
+) -> Frontier:
+    """The complete Pareto set of two axes among the plans that keep to all limits, each point proved by CP-SAT.
+
+    Of several plans at one point the question's goal decides. The points are proved in a chain: the best plan on the
+    first axis, then the best on the first among those better on the second than the last point, until none is left.
+
+    Args:
+        problem: the question; its goal only decides between plans at the same point.
+        axes: two different ones.
+        from_cny: leave out the points whose plan costs less, but for the one that is best at this budget where the cost
+            is an axis.
+        patience: how long to try; what was proved until then is kept.
+
+    Raises:
+        InvalidProblem: the axes are the same.
+        SolverFailure: the solver disagrees with the columns.
+    """
+    started = time.perf_counter()
+    if axes[0] == axes[1]:
+        raise InvalidProblem.of("axes", axes[0], "must be two different axes")
+    space = Space.of(problem)
+    chain = _chain(space, axes)
+    complete = True
+    try:
+        _prove(space, axes, chain, patience)
+    except OutOfTime:
+        complete, chain = False, []
+    if from_cny is not None:
+        chain = _from(space, axes, chain, int(from_cny * FEN_PER_CNY))
+    return Frontier(
+        axes=axes,
+        units=(UNITS[axes[0]], UNITS[axes[1]]),
+        goal=problem.goal,
+        points=tuple(
+            FrontierPoint(
+                values=(_value(space, axes[0], pair), _value(space, axes[1], pair)),
+                plan=checked_plan(problem, space.pairs, pair),
+            )
+            for pair in chain
+        ),
+        complete=complete,
+        what_ifs=patience.solved.count,
+        total_ms=round((time.perf_counter() - started) * 1000, 3),
+    )
+
+
+def _loss(space: Space, axis: Axis) -> Ints:
+    """A column of which less is better."""
+    f = space.pairs.figures
+    if axis == "value":
+        column: Ints = np.unique(space.pairs.keys("value")[0], return_inverse=True)[1].reshape(-1)
+        return column
+    columns: dict[str, Ints] = {"cost": f.cost_fen, "batch": -f.total_batch, "epoch": f.epoch_us, "watts": f.wall_mw}
+    return columns[axis]
+
+
+def _value(space: Space, axis: Axis, pair: int) -> float:
+    f = space.pairs.figures
+    cost, batch = int(f.cost_fen[pair]), int(f.total_batch[pair])
+    values: dict[str, float] = {
+        "cost": float(cny(cost)),
+        "batch": batch,
+        "epoch": int(f.epoch_us[pair]) / US_PER_HOUR,
+        "watts": int(f.wall_mw[pair]) / 1000,
+        "value": batch * FEN_PER_CNY / max(cost, 1),
+    }
+    return values[axis]
+
+
+def _order(space: Space, axes: tuple[Axis, Axis]) -> Ints:
+    """All pairs by the first axis, then the second, then the question's own order."""
+    return np.lexsort((space.rank, _loss(space, axes[1]), _loss(space, axes[0])))
+
+
+def _chain(space: Space, axes: tuple[Axis, Axis]) -> list[int]:
+    """The Pareto set from the columns, best on the first axis first."""
+    order = _order(space, axes)
+    order = order[space.feasible()[order]]
+    second = _loss(space, axes[1])[order]
+    best = np.minimum.accumulate(second)
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = best[1:] < best[:-1]
+    chain: list[int] = order[first].tolist()
+    return chain
+
+
+def _from(space: Space, axes: tuple[Axis, Axis], chain: list[int], least_fen: int) -> list[int]:
+    cost = space.pairs.figures.cost_fen
+    kept = [pair for pair in chain if int(cost[pair]) >= least_fen]
+    if "cost" in axes:
+        affordable = [pair for pair in chain if int(cost[pair]) <= least_fen]
+        if affordable:
+            dearest = max(affordable, key=lambda pair: int(cost[pair]))
+            kept = [pair for pair in chain if pair == dearest or pair in kept]
+    return kept
+
+
+def _prove(space: Space, axes: tuple[Axis, Axis], complete: list[int], patience: Patience) -> None:
+    """Solve for each point among the pairs that beat the one before it on the second axis; after the last: none."""
+    second = _loss(space, axes[1])
+    curve = space.ordered(_order(space, axes))
+    asked = [WhatIf(curve)]
+    asked += [WhatIf(curve, among=second < second[pair]) for pair in complete]
+    if best_of_each(asked, patience) != [*complete, None]:
+        raise SolverFailure(f"the curve of {axes[0]} and {axes[1]} differs from what CP-SAT proves")

@@ -176,12 +176,14 @@ def airflow_mw(platform: Platform) -> int:
 
 
 def cards_fed(card: Card, platform: Platform) -> int | None:
-    """How many such cards the power supply has cables for; None where the card's or the supply's are not known."""
+    """How many such cards the power supply has cables for; None for any number, or where either is not known."""
     have = platform.psu.connectors
     if have is None or not card.power_connectors:
         return None
+    if any(not any(alternative.values()) for alternative in card.power_connectors):
+        return None  # fed through the slot alone
     return max(
-        min((have.get(kind, 0) // need for kind, need in alternative.items() if need), default=10**6)
+        min(have.get(kind, 0) // need for kind, need in alternative.items() if need)
         for alternative in card.power_connectors
     )
 

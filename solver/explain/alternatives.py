@@ -120,6 +120,8 @@ class _Misses:
         space, pairs = self.space, self.space.pairs
         f = pairs.figures
         mine = np.flatnonzero(pairs.card == card)
+        if not len(mine):
+            return None  # no platform has a price
         fitting = mine[self.fits[mine]]
         wanted = mine
         if len(fitting):

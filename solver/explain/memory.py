@@ -71,7 +71,8 @@ def memory_breakpoints(
         more, less = Space.of(with_memory(space.problem, least)), Space.of(with_memory(space.problem, least - 1))
         pair, same = best_of_each([WhatIf(more), WhatIf(less)], patience)
         before = _objective(space, best)
-        if pair is None or same is None or not _better(more, pair, before) or _better(less, same, before):
+        # With a little more memory the plan may be worse than today's, or break max_epoch: but never better.
+        if pair is None or not _better(more, pair, before) or (same is not None and _better(less, same, before)):
             raise SolverFailure(f"CP-SAT does not confirm that {least} MiB more on every card improves the goal")
         improves = Breakpoint(change=_change(least), rig=checked_rig(more, pair))
     keeps = changes = None
