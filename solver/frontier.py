@@ -21,11 +21,12 @@ import numpy as np
 from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_each
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
 from solver.domain.explanation import Axis, Frontier, FrontierPoint
+from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import LIMITS, Figures, rows
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
-from solver.model.pairs import Ints
+from solver.model.pairs import Ints, dense_rank
 from solver.solve import checked_plan, result_of
 
 _UNSET: Mapping[str, Any] = {
@@ -267,8 +268,7 @@ def _loss(space: Space, axis: Axis) -> Ints:
     """A column of which less is better."""
     f = space.pairs.figures
     if axis == "value":
-        column: Ints = np.unique(space.pairs.keys("value")[0], return_inverse=True)[1].reshape(-1)
-        return column
+        return dense_rank(space.pairs.keys("value")[: GOAL_SPECS["value"].own_columns])
     columns: dict[str, Ints] = {"cost": f.cost_fen, "batch": -f.total_batch, "epoch": f.epoch_us, "watts": f.wall_mw}
     return columns[axis]
 

@@ -49,7 +49,17 @@ class GoalSpec:
     """(total_batch, cost_fen, epoch_us) -> value in `unit`."""
     larger_is_better: bool
     axes: tuple[str, ...]
-    """What the key columns order by, one name each: batch, cost, epoch or cost_per_sample."""
+    """What the key columns order by, one name each: batch, cost, epoch, cost_per_sample; empty (no room, last)."""
+
+    @property
+    def axis(self) -> str:
+        """What the goal itself is about; the columns behind it are ties."""
+        return next(axis for axis in self.axes if axis != "empty")
+
+    @property
+    def own_columns(self) -> int:
+        """How many of the first key columns are the goal itself."""
+        return self.axes.index(self.axis) + 1
 
 
 GOAL_SPECS: dict[str, GoalSpec] = {
@@ -65,7 +75,7 @@ GOAL_SPECS: dict[str, GoalSpec] = {
             "samples/CNY",
             lambda batch, cost, _epoch: batch * FEN_PER_CNY / max(cost, 1),
             True,
-            ("cost_per_sample", "batch", "epoch"),
+            ("empty", "cost_per_sample", "batch", "epoch"),
         ),
         GoalSpec(
             "cost", cost_key, "CNY", lambda _batch, cost, _epoch: cost / FEN_PER_CNY, False, ("cost", "batch", "epoch")

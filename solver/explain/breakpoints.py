@@ -13,6 +13,7 @@ import numpy as np
 from solver.batch import Patience, Space, WhatIf, best_of_each
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Breakpoint, LimitBreakpoints
+from solver.domain.goals import GOAL_SPECS
 from solver.explain.knobs import (
     MEMORY,
     Knob,
@@ -25,7 +26,7 @@ from solver.explain.knobs import (
     used_at,
 )
 from solver.explain.rigs import checked_rig, distinct
-from solver.model.pairs import Ints
+from solver.model.pairs import Ints, dense_rank
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def limit_breakpoints(space: Space, best: int, patience: Patience) -> tuple[Limi
         SolverFailure: the solver disagrees with the columns.
     """
     knobs = [knob for knob in knobs_of(space) if knob.limit != MEMORY]
-    primary = _dense_first_key(space)
+    primary = _goal_rank(space)
     corners = [_corners(space, knob, best, primary) for knob in knobs]
     limits = list(dict.fromkeys(knob.limit for knob in knobs))
     asked = [WhatIf(space, off(space, limit)) for limit in limits]
@@ -62,9 +63,10 @@ def limit_breakpoints(space: Space, best: int, patience: Patience) -> tuple[Limi
     return tuple(_record(space, found, binds[found.knob.limit], best, primary, answers) for found in corners)
 
 
-def _dense_first_key(space: Space) -> Ints:
-    values: Ints = np.unique(space.pairs.keys(space.problem.goal)[0], return_inverse=True)[1].reshape(-1)
-    return values
+def _goal_rank(space: Space) -> Ints:
+    """The rank of each pair by the goal alone, without its ties."""
+    goal = space.problem.goal
+    return dense_rank(space.pairs.keys(goal)[: GOAL_SPECS[goal].own_columns])
 
 
 def _corners(space: Space, knob: Knob, best: int, primary: Ints) -> _Corners:

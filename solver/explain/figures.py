@@ -22,9 +22,9 @@ from solver.domain.problem import Problem
 from solver.domain.records import Workload
 from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
-from solver.explain.timing import Timing, dense_rank
+from solver.explain.timing import Timing
 from solver.explain.walk import Edge, Lines, Rounded, Walk, edge
-from solver.model.pairs import Ints
+from solver.model.pairs import Ints, dense_rank
 
 
 @dataclass(frozen=True)

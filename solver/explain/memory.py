@@ -109,7 +109,7 @@ def _better(space: Space, pair: int, before: tuple[Whole, Whole, Whole]) -> bool
         "epoch": epoch < before[2],
         "cost_per_sample": cost * before[0] < before[1] * batch,
     }
-    return better[GOAL_SPECS[space.problem.goal].axes[0]]
+    return better[GOAL_SPECS[space.problem.goal].axis]
 
 
 def _least_to_improve(timing: Timing, best: int) -> int | None:
@@ -118,7 +118,7 @@ def _least_to_improve(timing: Timing, best: int) -> int | None:
     costs = space.pairs.figures.cost_fen[timing.at]
     wanted = np.full(len(timing.at), timing.least_batch, dtype=np.int64)
     cap = timing.epoch_cap_us
-    axis = GOAL_SPECS[space.problem.goal].axes[0]
+    axis = GOAL_SPECS[space.problem.goal].axis
     possible = np.ones(len(timing.at), dtype=np.bool_)
     if axis == "batch":
         wanted = np.maximum(wanted, batch + 1)

@@ -20,9 +20,8 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.problem import Problem
 from solver.domain.units import cny, fen
 from solver.explain.rigs import Distinct, checked_rig, distinct
-from solver.explain.timing import dense_rank
 from solver.explain.walk import Edge, Lines, edge
-from solver.model.pairs import Ints
+from solver.model.pairs import Ints, dense_rank
 
 HIGHEST_FEN = 10**14
 """The highest price a question may name."""

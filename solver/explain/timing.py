@@ -18,7 +18,7 @@ from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.units import NEVER_US, mib_up, milli
-from solver.model.pairs import Ints
+from solver.model.pairs import Ints, dense_rank
 
 MOVING = ("vram", "min_batch", "max_epoch")
 """Limits whose demand depends on the figures looked at here."""
@@ -164,19 +164,3 @@ class Timing:
         """The smallest total batch allowed."""
         rule = next((rule for rule in self.space.rules if rule.row.limit == "min_batch"), None)
         return 1 if rule is None else -rule.bound
-
-
-def dense_rank(columns: tuple[Any, ...]) -> Ints:
-    """The rank of each row by several columns, the first one first; equal rows have equal ranks."""
-    size = len(columns[0]) if columns else 0
-    plain = [
-        np.unique(column, return_inverse=True)[1].reshape(-1) if column.dtype == object else column
-        for column in columns
-    ]
-    order = np.lexsort(list(reversed(plain)))
-    new = np.zeros(size, dtype=np.int64)
-    for column in plain:
-        new[1:] |= column[order][1:] != column[order][:-1]
-    ranks = np.empty(size, dtype=np.int64)
-    ranks[order] = np.cumsum(new)
-    return ranks
