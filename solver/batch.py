@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,11 @@ from ortools.sat.python import cp_model_helper as cp
 from solver.domain.errors import SolverFailure
 from solver.domain.limits import UNMOVED, Moved
 from solver.domain.problem import Problem
+from solver.domain.records import Card, Platform
 from solver.model.build import Block, build_blocks
 from solver.model.pairs import Ints, Pairs, pairs_of
 from solver.model.prune import survivors
-from solver.model.rules import Inequality, inequalities, violated_sets
+from solver.model.rules import Inequality, inequalities
 
 Bools = npt.NDArray[np.bool_]
 BLOCKS_PER_MODEL = 200
@@ -92,6 +94,20 @@ class Space:
         """Number of pairs."""
         return len(self.pairs)
 
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """The cards that `pairs.card` numbers."""
+        return self.pairs.cards
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """The platforms that `pairs.platform` numbers."""
+        return self.pairs.platforms
+
+    def keys(self, goal: str) -> tuple[Any, ...]:
+        """The columns by which a goal orders the pairs, ties included, the first one first; less is better."""
+        return self.pairs.keys(goal)
+
     @cached_property
     def order(self) -> Ints:
         """Indices of the pairs, best first."""
@@ -121,23 +137,35 @@ class Space:
         """The position of each rule among `rules`, by name."""
         return {rule.name: at for at, rule in enumerate(self.rules)}
 
-    def moved_rules(self, moved: Moved) -> list[Inequality]:
-        """The rules with some of them moved or left out."""
-        if not moved:
-            return list(self.rules)
-        kept = []
-        for rule in self.rules:
-            by = moved.get(rule.name, 0)
-            if by is not None:
-                kept.append(rule.moved(by) if by else rule)
-        return kept
+    @cached_property
+    def _bits(self) -> Ints:
+        """For each rule a bit of its own where a pair breaks it, shape (rules, pairs)."""
+        bits = np.left_shift(1, np.arange(len(self.rules), dtype=np.int64))
+        return np.where(self.excess > 0, bits[:, np.newaxis], 0)
+
+    def violated(self, moved: Moved = UNMOVED) -> Ints:
+        """For each pair the set of rules it breaks, as bits, when some rules are moved or left out."""
+        bits = self._bits
+        touched = [(self.rule_at[name], by) for name, by in moved.items() if by != 0 and name in self.rule_at]
+        if touched:
+            bits = bits.copy()
+            for at, by in touched:
+                bits[at] = 0 if by is None else (self.excess[at] > by) * (1 << at)
+        found: Ints = np.bitwise_or.reduce(bits, axis=0) if len(self.rules) else np.zeros(len(self), dtype=np.int64)
+        return found
+
+    def shortfall(self, pairs: Ints, moved: Moved = UNMOVED) -> Ints:
+        """How far some pairs break each rule, shape (rules, pairs), when some rules are moved or left out."""
+        excess = self.excess[:, pairs]
+        for name, by in moved.items():
+            if name in self.rule_at:
+                at = self.rule_at[name]
+                excess[at] = 0 if by is None else excess[at] - by
+        return excess
 
     def feasible(self, moved: Moved = UNMOVED) -> Bools:
         """Which pairs keep to all rules."""
-        good = np.ones(len(self), dtype=np.bool_)
-        for rule in self.moved_rules(moved):
-            good &= rule.coefficients <= rule.bound
-        return good
+        return np.asarray(self.violated(moved) == 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +192,11 @@ def best_of_each(asked: Sequence[WhatIf], patience: Patience = UNHURRIED) -> lis
 
 def _block(what_if: WhatIf) -> Block:
     space = what_if.space
-    rules = space.moved_rules(what_if.moved)
-    violated = violated_sets(rules, len(space))
     order = space.order
     if what_if.among is not None:
         order = order[what_if.among[order]]
-    return Block(rules, survivors(order, violated).tolist())
+    chosen = survivors(order, space.violated(what_if.moved))
+    return Block(chosen.tolist(), space.shortfall(chosen, what_if.moved))
 
 
 def run(proto: cp.CpModelProto, patience: Patience = UNHURRIED) -> cp.CpSolverResponse:

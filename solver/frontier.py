@@ -268,7 +268,7 @@ def _loss(space: Space, axis: Axis) -> Ints:
     """A column of which less is better."""
     f = space.pairs.figures
     if axis == "value":
-        return dense_rank(space.pairs.keys("value")[: GOAL_SPECS["value"].own_columns])
+        return dense_rank(space.keys("value")[: GOAL_SPECS["value"].own_columns])
     columns: dict[str, Ints] = {"cost": f.cost_fen, "batch": -f.total_batch, "epoch": f.epoch_us, "watts": f.wall_mw}
     return columns[axis]
 

@@ -18,6 +18,8 @@ from solver.domain.errors import InvalidProblem, SolverFailure
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "optimize": ("solver.cli.optimize", "Find the best rig and prove it."),
+    "explain": ("solver.cli.explain", "Say why: conflicts, ways out, price ranges, alternatives."),
+    "frontier": ("solver.cli.frontier", "Draw the exact trade-off curve of two figures."),
     "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
 }
 

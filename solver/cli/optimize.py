@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from solver.cli.explain import check_top
 from solver.cli.output import console, interruptible
-from solver.cli.question import GroupedCommand, GroupedOption, Number, problem_from, question_options
-from solver.domain.errors import InvalidProblem
+from solver.cli.question import GroupedCommand, GroupedOption, Number, Whole, problem_from, question_options, seconds
+
+if TYPE_CHECKING:
+    from solver.domain.explanation import Alternative
+    from solver.domain.problem import Problem
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 
@@ -24,23 +30,47 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 @click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json"]), default="table")
 @click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop searching after this long.")
 @click.option("--no-prune", cls=GroupedOption, is_flag=True, help="Hand every pair to the solver; slower, same answer.")
-def command(form: str, time_limit: Any, no_prune: bool, **options: Any) -> int:
+@click.option("--top", cls=GroupedOption, type=Whole("K"), help="Also show the K best plans and what each loses by.")
+def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **options: Any) -> int:
     """Find the best rig."""
-    if time_limit is not None and not 0 <= time_limit <= 10**6:
-        raise InvalidProblem.of("--time-limit", time_limit, "must be between 0 and 1,000,000 seconds")
+    limit = seconds(time_limit)
     problem = problem_from(options)
+    if top is not None:
+        check_top(top)
     from solver.solve import Options, optimize
 
-    limit = None if time_limit is None else float(time_limit)
+    started = time.monotonic()
     result, interrupted = interruptible(
         lambda stop: optimize(problem, Options(time_limit_s=limit, prune=not no_prune, stop=stop))
     )
+    others: tuple[Alternative, ...] | None = None
+    if top is not None and result.status == "optimal" and not interrupted:
+        left = None if limit is None else max(0.0, limit - (time.monotonic() - started))
+        others, interrupted = interruptible(lambda stop: _top(problem, top, left, stop))
     if form == "json":
-        from solver.report.json_form import dumps, result_object
+        from solver.report.json_form import alternatives_object, dumps, result_object
 
-        click.echo(dumps(result_object(result)))
+        extra = {} if top is None else {"alternatives": alternatives_object(others)}
+        click.echo(dumps({**result_object(result), **extra}))
     else:
         from solver.report.terminal import print_result
 
         print_result(result, console())
+        if others:
+            from solver.report.explained import alternatives_section, print_sections
+
+            print_sections([alternatives_section(others)], console())
+    if top is not None and others is None and result.status == "optimal":
+        click.echo("the alternatives were not all proved in the time given", err=True)
     return 130 if interrupted else EXIT_CODES[result.status]
+
+
+def _top(problem: Problem, count: int, limit_s: float | None, stop: threading.Event) -> tuple[Alternative, ...] | None:
+    """The best plans; None if they were not all proved in time."""
+    from solver.batch import OutOfTime, Patience
+    from solver.explain import top
+
+    try:
+        return top(problem, count, Patience.of(limit_s, stop))
+    except OutOfTime:
+        return None

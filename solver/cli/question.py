@@ -159,6 +159,17 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+def seconds(time_limit: Decimal | None) -> float | None:
+    """The value of --time-limit in seconds; None for no limit.
+
+    Raises:
+        InvalidProblem: it is out of range.
+    """
+    if time_limit is not None and not 0 <= time_limit <= 10**6:
+        raise InvalidProblem.of("--time-limit", time_limit, "must be between 0 and 1,000,000 seconds")
+    return None if time_limit is None else float(time_limit)
+
+
 def question_options(function: F) -> F:
     """Add the options that make a question."""
     for section, names, settings in reversed(_OPTIONS):

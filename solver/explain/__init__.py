@@ -28,6 +28,7 @@ from solver.explain.figures import figure_ranges
 from solver.explain.memory import memory_breakpoints
 from solver.explain.prices import price_ranges
 from solver.explain.relax import relaxations
+from solver.explain.timing import Timing
 from solver.solve import Options, optimize
 
 __all__ = ["ExplainOptions", "explain", "top"]
@@ -106,14 +107,16 @@ def _why(book: _Book, space: Space, best: int, count: int) -> None:
     book.write(lambda: {"limits": limit_breakpoints(space, best, patience)})
     book.write(lambda: {"prices": price_ranges(space, best, patience)})
 
+    timing = Timing(space)
+
     def figures() -> dict[str, Any]:
-        ranges, all_of_them = figure_ranges(space, best, patience)
+        ranges, all_of_them = figure_ranges(timing, best, patience)
         book.complete &= all_of_them
         return {"figures": ranges}
 
     def memory() -> dict[str, Any]:
         reserve = next((f for f in book.chapters.get("figures", ()) if f.field == "reserve_gb"), None)
-        found = memory_breakpoints(space, best, reserve, patience)
+        found = memory_breakpoints(timing, best, reserve, patience)
         return {} if found is None else {"limits": (*book.chapters.get("limits", ()), found)}
 
     book.write(figures)
@@ -123,8 +126,8 @@ def _why(book: _Book, space: Space, best: int, count: int) -> None:
 def _index_of(space: Space, choice: Choice) -> int:
     pairs = space.pairs
     f = pairs.figures
-    card = [c.id for c in pairs.cards].index(choice.card_id)
-    platform = [p.id for p in pairs.platforms].index(choice.platform_id)
+    card = [c.id for c in space.cards].index(choice.card_id)
+    platform = [p.id for p in space.platforms].index(choice.platform_id)
     (at,) = np.flatnonzero(
         (pairs.card == card)
         & (pairs.platform == platform)

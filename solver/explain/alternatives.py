@@ -49,7 +49,7 @@ def _rig_numbers(space: Space) -> Ints:
     """One number for each card, count and platform."""
     pairs = space.pairs
     numbers: Ints = (pairs.card * (int(pairs.figures.card_count.max(initial=0)) + 1) + pairs.figures.card_count) * max(
-        1, len(pairs.platforms)
+        1, len(space.platforms)
     ) + pairs.platform
     return numbers
 
@@ -64,13 +64,13 @@ def card_accounts(space: Space, best: int | None, patience: Patience) -> tuple[C
     pairs = space.pairs
     proved = dict(
         zip(
-            (card.id for card in pairs.cards),
-            best_of_each([WhatIf(space, among=pairs.card == number) for number in range(len(pairs.cards))], patience),
+            (card.id for card in space.cards),
+            best_of_each([WhatIf(space, among=pairs.card == number) for number in range(len(space.cards))], patience),
             strict=True,
         )
     )
     misses = _Misses(space)
-    numbers = {card.id: number for number, card in enumerate(pairs.cards)}
+    numbers = {card.id: number for number, card in enumerate(space.cards)}
     found = []
     for card in space.problem.catalog.cards:
         if card.id not in numbers:
@@ -126,7 +126,7 @@ class _Misses:
         wanted = mine
         if len(fitting):
             most = min(space.problem.limits.max_cards, int(f.card_count[mine].max()))
-            wanted = mine[(f.card_count[mine] == most) & (f.power_limit_w[mine] == pairs.cards[card].tdp_w)]
+            wanted = mine[(f.card_count[mine] == most) & (f.power_limit_w[mine] == space.cards[card].tdp_w)]
         order = np.lexsort((space.rank[wanted], self.share[wanted], self.violations[wanted]))
         miss = int(wanted[order[0]])
         if self.fits[miss]:

@@ -66,7 +66,7 @@ def limit_breakpoints(space: Space, best: int, patience: Patience) -> tuple[Limi
 def _goal_rank(space: Space) -> Ints:
     """The rank of each pair by the goal alone, without its ties."""
     goal = space.problem.goal
-    return dense_rank(space.pairs.keys(goal)[: GOAL_SPECS[goal].own_columns])
+    return dense_rank(space.keys(goal)[: GOAL_SPECS[goal].own_columns])
 
 
 def _corners(space: Space, knob: Knob, best: int, primary: Ints) -> _Corners:

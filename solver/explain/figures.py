@@ -135,9 +135,7 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
 
     def sample_at(value: int) -> Any:
         values = {**parts, **figure(value)}
-        above, below = physics.sample_ratio(
-            values["per_sample_ms"], values["k"], timing.reference, timing.tflops, timing.num, timing.den
-        )
+        above, below = timing.sample_ratio(values["per_sample_ms"], values["k"])
         return above.astype(float) / below.astype(float)
 
     low, high = sample_at(of.low), sample_at(of.high)
@@ -194,7 +192,7 @@ FIGURES: tuple[Figure, ...] = (
 )
 
 
-def figure_ranges(space: Space, best: int, patience: Patience) -> tuple[tuple[FigureRange, ...], bool]:
+def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[FigureRange, ...], bool]:
     """For each uncertain figure the largest interval around today's value in which the plan stays; and whether all are.
 
     A figure whose times leave what the arithmetic tells apart (28 hours a sample, 31,700 years an epoch) is left out.
@@ -203,7 +201,7 @@ def figure_ranges(space: Space, best: int, patience: Patience) -> tuple[tuple[Fi
         OutOfTime: time ran out; what was found is lost.
         SolverFailure: the solver disagrees with the columns.
     """
-    timing = Timing(space)
+    space = timing.space
     found: list[tuple[Figure, Edge, Edge]] = []
     for figure in FIGURES:
         try:

@@ -51,7 +51,7 @@ def memory_relaxation(space: Space, patience: Patience) -> Relaxation:
 
 
 def memory_breakpoints(
-    space: Space, best: int, reserve: FigureRange | None, patience: Patience
+    timing: Timing, best: int, reserve: FigureRange | None, patience: Patience
 ) -> LimitBreakpoints | None:
     """Of a question that has a plan: the least memory more that improves the goal, and how much less the plan stands.
 
@@ -61,10 +61,10 @@ def memory_breakpoints(
         OutOfTime: not proved in time.
         SolverFailure: the solver disagrees with the columns.
     """
+    space = timing.space
     rule = next((rule for rule in space.rules if rule.row.limit == MEMORY), None)
     if rule is None:
         return None
-    timing = Timing(space)
     least = _least_to_improve(timing, best)
     improves = None
     if least is not None:

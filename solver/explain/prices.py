@@ -64,9 +64,9 @@ def price_ranges(space: Space, best: int, patience: Patience) -> tuple[PriceRang
 
 
 def _items(space: Space) -> list[_Item]:
-    problem, pairs = space.problem, space.pairs
+    problem = space.problem
     found = []
-    for kind, items in (("card", pairs.cards), ("platform", pairs.platforms)):
+    for kind, items in (("card", space.cards), ("platform", space.platforms)):
         for item in items:
             offers = problem.catalog.offers_by_item[item.id]
             open_offers = [o for o in offers if problem.limits.allow_used or o.condition == "new"] or list(offers)
@@ -98,15 +98,15 @@ def _lines(space: Space, item: _Item) -> Lines:
     at = np.flatnonzero(space.feasible({"budget": None}))
     slope: Ints
     if item.kind == "card":
-        number = [card.id for card in pairs.cards].index(item.item_id)
+        number = [card.id for card in space.cards].index(item.item_id)
         slope = np.where(pairs.card == number, f.card_count, 0)[at]
     else:
-        number = [platform.id for platform in pairs.platforms].index(item.item_id)
+        number = [platform.id for platform in space.platforms].index(item.item_id)
         slope = np.where(pairs.platform == number, 1, 0)[at]
     start = f.cost_fen[at] - slope * item.today_fen
     axes = GOAL_SPECS[goal].axes
     moving = axes.index("cost_per_sample" if "cost_per_sample" in axes else "cost")
-    keys: tuple[Any, ...] = pairs.keys(goal)
+    keys: tuple[Any, ...] = space.keys(goal)
     before = dense_rank(keys[:moving])[at] if moving else np.zeros(len(at), dtype=np.int64)
     after = dense_rank(keys[moving + 1 :])[at]
     divisor = f.total_batch[at] if axes[moving] == "cost_per_sample" else np.ones(len(at), dtype=np.int64)

@@ -45,7 +45,7 @@ def rig_of(problem: Problem, choice: Choice, figures: Figures | None = None) -> 
 def distinct(space: Space, pair: int) -> Distinct:
     """Card, count and platform of a pair: what makes two rigs different for a buyer."""
     pairs = space.pairs
-    card, platform = pairs.cards[pairs.card[pair]], pairs.platforms[pairs.platform[pair]]
+    card, platform = space.cards[pairs.card[pair]], space.platforms[pairs.platform[pair]]
     return card.id, int(pairs.figures.card_count[pair]), platform.id
 
 

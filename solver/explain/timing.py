@@ -6,6 +6,7 @@ kept that violate none of the limits that do not depend on these figures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -55,27 +56,28 @@ class Timing:
         )
         self.samples = work.samples
         self.each_mib = mib_up(work.per_sample_gb)
-        self.free_mib = np.array([card.vram_mib for card in pairs.cards], dtype=np.int64)[self.card] - (
+        self.free_mib = np.array([card.vram_mib for card in space.cards], dtype=np.int64)[self.card] - (
             physics.vram_used_mib(work, 1) - self.each_mib - self.today.reserve_mib
         )
         scaling = [0, *(physics.scaling_milli(work, n) for n in range(1, int(self.count.max(initial=0)) + 1))]
         self.scaling = np.array(scaling, dtype=np.int64)[self.count]
         self.reference = milli(work.reference_tflops)
-        self.tflops = np.array([milli(card.bf16_dense_tflops) for card in pairs.cards], dtype=np.int64)[self.card]
-        watts = pairs.figures.power_limit_w[self.at]
-        known: dict[tuple[int, int], tuple[int, int]] = {}
-        for card, w in set(zip(self.card.tolist(), watts.tolist(), strict=True)):
-            model = pairs.cards[card]
-            num, den = physics.power_share(model.power_curve or work.power_curve, model.tdp_w, w)
-            shared = int(np.gcd(num, den)) if max(num, den) < _INT64_SAFE else 1
-            known[card, w] = num // shared, den // shared
-        shares = [known[key] for key in zip(self.card.tolist(), watts.tolist(), strict=True)]
-        largest = max((max(share) for share in shares), default=1)
-        # above in sample_ratio: ms * thousandths * thousandths * den, twice
-        safe = 3_600_000 * 2_000 * max(self.reference, int(self.tflops.max(initial=1))) * largest < _INT64_SAFE
-        kind: Any = np.int64 if safe else object
-        self.num = np.array([num for num, _ in shares], dtype=kind)
-        self.den = np.array([den for _, den in shares], dtype=kind)
+        self.tflops = np.array([milli(card.bf16_dense_tflops) for card in space.cards], dtype=np.int64)[self.card]
+        settings, back = np.unique(
+            np.stack([self.card, pairs.figures.power_limit_w[self.at]]), axis=1, return_inverse=True
+        )
+        shares = []
+        for card, watts in settings.T.tolist():
+            model = space.cards[card]
+            num, den = physics.power_share(model.power_curve or work.power_curve, model.tdp_w, watts)
+            shared = math.gcd(num, den)
+            shares.append((num // shared, den // shared))
+        self.num, self.den = (
+            np.array([share[part] for share in shares], dtype=np.int64)[back.reshape(-1)] for part in (0, 1)
+        )
+        # In sample_ratio: ms * thousandths * thousandths * den, twice, and below it tflops * num.
+        most = max(self.reference, int(self.tflops.max(initial=1)))
+        self.largest_per_ms = 2000 * most * max((max(share) for share in shares), default=1)
         f = pairs.figures
         if not np.array_equal(self.epoch_us(), f.epoch_us[self.at]) or not np.array_equal(
             self.total_batch(self.today.reserve_mib), f.total_batch[self.at]
@@ -93,10 +95,15 @@ class Timing:
 
     def sample_us(self, per_sample_ms: Any, k: Any, among: Any = slice(None)) -> Any:
         """Microseconds of a sample, rounded half up."""
-        above, below = physics.sample_ratio(
-            per_sample_ms, k, self.reference, self.tflops[among], self.num[among], self.den[among]
-        )
+        above, below = self.sample_ratio(per_sample_ms, k, among)
         return np.minimum(physics.SLOWEST_SAMPLE_US, (2 * above + below) // (2 * below)).astype(np.int64)
+
+    def sample_ratio(self, per_sample_ms: Any, k: Any, among: Any = slice(None)) -> tuple[Any, Any]:
+        """Microseconds of a sample before rounding, as (above, below)."""
+        tflops, num, den = self.tflops[among], self.num[among], self.den[among]
+        if self.largest_per_ms * int(np.max(per_sample_ms, initial=1)) >= _INT64_SAFE:
+            tflops, num, den = (column.astype(object) for column in (tflops, num, den))
+        return physics.sample_ratio(per_sample_ms, k, self.reference, tflops, num, den)
 
     def epoch_us(
         self,
@@ -151,7 +158,7 @@ class Timing:
     def ties(self) -> Ints:
         """The rank of each pair by the ties that follow every goal's key, which none of these figures moves."""
         goal = self.space.problem.goal
-        return dense_rank(self.space.pairs.keys(goal)[len(GOAL_SPECS[goal].axes) :])[self.at]
+        return dense_rank(self.space.keys(goal)[len(GOAL_SPECS[goal].axes) :])[self.at]
 
     @property
     def epoch_cap_us(self) -> int | None:

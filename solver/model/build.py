@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ortools.sat.python import cp_model_helper as cp
 
+from solver.model.pairs import Ints
 from solver.model.rules import Inequality
 
 _INT64_LOW, _INT64_HIGH = -(2**63), 2**63 - 1
@@ -87,17 +88,21 @@ def _fill(
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One of many independent questions in one model: its rules, and which pairs become variables, best first."""
+    """One of many independent questions in one model: which pairs become variables, best first, and its rows.
 
-    rules: Sequence[Inequality]
+    `excess` is how far each of these pairs breaks each rule, shape (rules, pairs).
+    """
+
     chosen: Sequence[int]
+    excess: Ints
 
 
 def build_blocks(blocks: Sequence[Block]) -> tuple[cp.CpModelProto, list[int]]:
     """Build one model of many questions: a rig or "no plan" for each, and the least sum of ranks.
 
     The blocks share no variable, so the sum is least where each rank is. "No plan" ranks behind every pair and takes
-    part in no row, so it is chosen exactly where nothing fits.
+    part in no row, so it is chosen exactly where nothing fits. A row says that the excess of the chosen pair is at most
+    0; one that no pair of the block can break is left out.
 
     Returns:
         The model, and for each block the number of its first variable; the variable after its pairs is "no plan".
@@ -105,7 +110,7 @@ def build_blocks(blocks: Sequence[Block]) -> tuple[cp.CpModelProto, list[int]]:
     proto = cp.CpModelProto()
     starts: list[int] = []
     size = 0
-    for number, block in enumerate(blocks):
+    for block in blocks:
         count = len(block.chosen)
         starts.append(size)
         variables = list(range(size, size + count))
@@ -113,14 +118,14 @@ def build_blocks(blocks: Sequence[Block]) -> tuple[cp.CpModelProto, list[int]]:
             proto.variables.add().domain.extend([0, 1])
         size += count + 1
         one = proto.constraints.add()
-        one.name = f"one_rig_{number}"
         one.exactly_one.literals.extend([*variables, size - 1])
-        for rule in block.rules:
-            row = proto.constraints.add()
-            if rule.bound < 0:
-                # Only a chosen rig is held to the row: without one its sum is 0, which a bound below 0 would refuse.
-                row.enforcement_literal.append(-size)
-            _fill(row, rule, block.chosen, variables, 2**61 // max(1, count))
+        binding = block.excess[(block.excess > 0).any(axis=1)] if count else block.excess[:0]
+        largest = 2**61 // max(1, count)
+        for excess in np.clip(binding, -largest, largest).tolist():
+            row = proto.constraints.add().linear
+            row.vars.extend(variables)
+            row.coeffs.extend(excess)
+            row.domain.extend([_INT64_LOW, 0])
         proto.objective.vars.extend([*variables, size - 1])
         proto.objective.coeffs.extend(range(count + 1))
     return proto, starts

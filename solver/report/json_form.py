@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from solver.check import CheckReport
+from solver.domain.explanation import Alternative, Explanation, Frontier
 from solver.domain.plan import Result, Usage
 
 SCHEMA_VERSION = "1.0"
@@ -58,3 +59,24 @@ def check_object(report: CheckReport) -> dict[str, Any]:
         "power_limits_that_fit_w": None if report.power_limits_that_fit is None else list(report.power_limits_that_fit),
         "warnings": [warning.message for warning in report.warnings],
     }
+
+
+def explanation_object(explanation: Explanation) -> dict[str, Any]:
+    """The JSON object of `explain`: the answer under `result`, and the chapters under the names of the records."""
+    chapters = explanation.model_dump(mode="json", exclude={"result"})
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": explanation.result.status,
+        "result": result_object(explanation.result),
+        **chapters,
+    }
+
+
+def alternatives_object(alternatives: tuple[Alternative, ...] | None) -> list[dict[str, Any]] | None:
+    """The JSON list of `optimize --top`; null if not all was proved in time."""
+    return None if alternatives is None else [one.model_dump(mode="json") for one in alternatives]
+
+
+def frontier_object(frontier: Frontier) -> dict[str, Any]:
+    """The JSON object of `frontier`."""
+    return {"schema_version": SCHEMA_VERSION, **frontier.model_dump(mode="json")}

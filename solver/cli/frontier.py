@@ -1,0 +1,71 @@
+"""`solver-cli frontier`: the exact trade-off curve of two figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from solver.cli.output import console, interruptible
+from solver.cli.question import GroupedCommand, GroupedOption, Money, Number, problem_from, question_options, seconds
+from solver.domain.errors import InvalidProblem
+
+AGAINST = ("cost", "batch", "epoch", "watts", "value")
+
+
+@click.command(
+    "frontier",
+    cls=GroupedCommand,
+    help="Draw the exact trade-off curve of the goal against the cost (or watts, batch, epoch, value): every plan that "
+    "no other beats on both, each proved.",
+    epilog="Examples: solver-cli frontier --from 30000 --to 600000 ; solver-cli frontier --goal epoch --against watts",
+)
+@click.option("--from", "least", cls=GroupedOption, section="Money", type=Money(), help="Leave out cheaper plans.")
+@click.option("--to", "most", cls=GroupedOption, section="Money", type=Money(), help="The largest budget looked at.")
+@click.option(
+    "--against",
+    cls=GroupedOption,
+    section="Machine",
+    type=click.Choice(AGAINST),
+    help="What the goal is traded for.  [default: cost; for goal cost, batch]",
+)
+@question_options
+@click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json", "markdown"]), default="table")
+@click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop after this long.")
+def command(least: Any, most: Any, against: str | None, form: str, time_limit: Any, **options: Any) -> int:
+    """Draw a trade-off curve."""
+    limit = seconds(time_limit)
+    if most is not None:
+        if options["budget"] is not None:
+            raise InvalidProblem.of("--to", most, "is the budget: give --to or --budget, not both")
+        options["budget"] = most
+    if least is not None and options["budget"] is not None and least > options["budget"]:
+        raise InvalidProblem.of("--from", least, f"must not be above the budget of {options['budget']}")
+    problem = problem_from(options)
+    if against is None:
+        against = "batch" if problem.goal == "cost" else "cost"
+    if against == problem.goal:
+        raise InvalidProblem.of("--against", against, "must differ from the goal")
+    from solver.batch import Patience
+    from solver.frontier import frontier
+
+    axes: Any = (against, problem.goal)
+    if problem.goal == "cost":
+        axes = ("cost", against)
+    found, interrupted = interruptible(lambda stop: frontier(problem, axes, least, Patience.of(limit, stop)))
+    if form == "json":
+        from solver.report.json_form import dumps, frontier_object
+
+        click.echo(dumps(frontier_object(found)))
+    else:
+        from solver.report.explained import frontier_sections, markdown, print_sections
+
+        if form == "markdown":
+            click.echo(markdown("Trade-off curve", frontier_sections(found)))
+        else:
+            print_sections(frontier_sections(found), console())
+    if interrupted:
+        return 130
+    if not found.complete:
+        return 4
+    return 0 if found.points else 3
