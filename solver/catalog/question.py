@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest
 from solver.domain.problem import Limits, Problem, Site, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 
 KEYS = ("goal", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
 
@@ -54,7 +54,7 @@ def _validated(record: type[Record], value: Any, field: str) -> Any:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        raise from_validation_error(error, field, {"": record.model_fields}) from None
+        raise from_validation_error(error, field, known_keys(record)) from None
 
 
 def _workload(question: Mapping[str, Any], library: Library) -> Workload:

@@ -226,15 +226,20 @@ def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
 
 
 def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
+    """The rows of each seller and condition; a row whose minimum quantity stands there already opens the next group."""
     groups: list[list[Offer]] = []
+    of_seller: dict[tuple[str, str], list[list[Offer]]] = {}
+    seen: dict[tuple[str, str, int], int] = {}
     for offer in offers:
-        for group in groups:
-            same_seller = group[0].vendor == offer.vendor and group[0].condition == offer.condition
-            if same_seller and all(tier.min_quantity != offer.min_quantity for tier in group):
-                group.append(offer)
-                break
+        seller = (offer.vendor, offer.condition)
+        held = of_seller.setdefault(seller, [])
+        turn = seen.get((*seller, offer.min_quantity), 0)
+        seen[(*seller, offer.min_quantity)] = turn + 1
+        if turn < len(held):
+            held[turn].append(offer)
         else:
             groups.append([offer])
+            held.append(groups[-1])
     return groups
 
 
