@@ -165,7 +165,9 @@ def _one(kind: str, position: int, value: Any, name: str, line: int, found: list
         held = value.get("id", value.get("item_id")) if isinstance(value, Mapping) else None
         label = f"{kind}[{held if isinstance(held, str) and len(held) <= 80 else position}]"
         return [
-            Violation(f"{name}:{line_at(value, path.split('.')) or start}: {label}.{path}".rstrip("."), v.value, v.allowed)
+            Violation(
+                f"{name}:{line_at(value, path.split('.')) or start}: {label}.{path}".rstrip("."), v.value, v.allowed
+            )
             for v in from_validation_error(error, "", known_keys(record)).violations
             for path in ("" if v.field == "problem" else v.field,)
         ]

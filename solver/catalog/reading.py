@@ -1,14 +1,14 @@
 """Guarded YAML: nothing is built before the event stream has been checked, and numbers mean what they look like.
 
 Refused in one line each: aliases and anchors, tags, duplicate keys, nesting beyond 32, scalars beyond 10,000
-characters, files beyond 16 MiB or 400,000 parts. Scalars follow YAML 1.2's core schema: `NO` and `1:30` stay text, `3e5`
-is a number. The check sits on the events of the parser, because the C loader itself dies of deep nesting.
+characters, files beyond 16 MiB or 400,000 parts. Scalars follow YAML 1.2's core schema: `NO` and `1:30` stay text,
+`3e5` is a number. The check sits on the events of the parser, because the C loader itself dies of deep nesting.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,8 @@ def _build(text: str, name: str) -> Any:
     def fault(event: Any, reason: str) -> InvalidProblem:
         return InvalidProblem.of(f"{name}:{event.start_mark.line + 1}", None, reason)
 
-    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+    events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+    for number, event in enumerate(events):
         if number > MAX_EVENTS:
             raise fault(event, f"has more than {MAX_EVENTS:,} parts; divide it into several files")
         kind = type(event)

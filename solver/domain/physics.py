@@ -205,24 +205,34 @@ def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
     """
     if len(offers) == 1 and offers[0].min_quantity <= quantity and offers[0].stock is None:
         return Purchase(fen(offers[0].unit_price_cny) * quantity, ((offers[0], quantity),), 0)
+    return purchases(offers, quantity)[quantity]
+
+
+def purchases(offers: Sequence[Offer], most: int) -> tuple[Purchase, ...]:
+    """How 0, 1, ... `most` pieces are bought; each as `purchase` says, in one go over the offers."""
     dearest = max(fen(offer.unit_price_cny) for offer in offers)
     best: dict[int, tuple[int, tuple[tuple[Offer, int], ...]]] = {0: (0, ())}
     for tiers in _with_breaks(offers):
-        taken = {n: _cheapest_tier(tiers, n) for n in range(1, quantity + 1)}
+        taken = [
+            (n, tier, fen(tier.unit_price_cny) * n)
+            for n in range(1, most + 1)
+            for tier in (_cheapest_tier(tiers, n),)
+            if tier is not None
+        ]
         merged = dict(best)
         for have, (cost, lines) in best.items():
-            for n in range(1, quantity - have + 1):
-                tier = taken[n]
-                if tier is None:
-                    continue
-                total = cost + fen(tier.unit_price_cny) * n
-                if have + n not in merged or total < merged[have + n][0]:
-                    merged[have + n] = (total, (*lines, (tier, n)))
+            for n, tier, price in taken:
+                if have + n > most:
+                    break
+                if have + n not in merged or cost + price < merged[have + n][0]:
+                    merged[have + n] = (cost + price, (*lines, (tier, n)))
         best = merged
-    covered = max(best)
-    cost, lines = best[covered]
-    missing = quantity - covered
-    return Purchase(cost + missing * dearest, lines, missing)
+    bought = []
+    for quantity in range(most + 1):
+        covered = max(have for have in best if have <= quantity)
+        cost, lines = best[covered]
+        bought.append(Purchase(cost + (quantity - covered) * dearest, lines, quantity - covered))
+    return tuple(bought)
 
 
 def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
@@ -244,8 +254,8 @@ def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
 
 
 def _cheapest_tier(tiers: Sequence[Offer], quantity: int) -> Offer | None:
-    stocks = [tier.stock for tier in tiers if tier.stock is not None]
-    if stocks and quantity > max(stocks):
+    stock = max((tier.stock for tier in tiers if tier.stock is not None), default=quantity)
+    if quantity > stock:
         return None
     open_tiers = [tier for tier in tiers if tier.min_quantity <= quantity]
-    return min(open_tiers, key=lambda tier: fen(tier.unit_price_cny), default=None)
+    return min(open_tiers, key=lambda tier: tier.unit_price_cny, default=None)
