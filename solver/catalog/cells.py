@@ -181,8 +181,6 @@ def _span_days(written: str) -> int | None:
     if match is None:
         return None
     unit = match[3] or "天"
-    if unit in ("w", "week", "weeks") or unit[-1] in "周期拜":
-        days = 7
-    else:
-        days = 30 if "月" in unit or "month" in unit else 1
-    return int(match[2] or match[1]) * days
+    in_weeks = unit in ("w", "week", "weeks") or unit[-1] in "周期拜"
+    in_months = "月" in unit or "month" in unit
+    return int(match[2] or match[1]) * (7 if in_weeks else 30 if in_months else 1)

@@ -8,7 +8,9 @@ items they name), `cards` and `platforms` (added; the same id replaces). `resolv
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +19,7 @@ from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest
 from solver.domain.problem import Limits, Problem, Site, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
+from solver.domain.units import plain_number
 
 KEYS = ("goal", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
 
@@ -68,9 +71,14 @@ def _workload(question: Mapping[str, Any], library: Library) -> Workload:
     known = {workload.id for workload in library.workloads}
     if base_id in known:
         base = library.workload(base_id)
-        fields = {**dict(base), **{key: value for key, value in fields.items() if value is not None}}
+        # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
+        said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
+        fields = {**dict(base), **said}
     made: Workload = _validated(Workload, fields, "workload")
     return library.workload(made.id) if base_id in known and made == library.workload(made.id) else made
+
+
+_MAY_LACK = {name for name, info in Workload.model_fields.items() if info.default is None}
 
 
 def _catalog(question: Mapping[str, Any], library: Library) -> Catalog:
@@ -139,7 +147,10 @@ def question_of(problem: Problem, library: Library) -> dict[str, Any]:
         "goal": problem.goal,
         "limits": _plain(problem.limits),
         "site": _plain(problem.site),
-        "workload": _plain(problem.workload),
+        "workload": {
+            **_plain(problem.workload),
+            **{name: None for name in sorted(_MAY_LACK) if getattr(problem.workload, name) is None},
+        },
     }
     cards = [_plain(c) for c in problem.catalog.cards if base.card_by_id.get(c.id) != c]
     platforms = [_plain(p) for p in problem.catalog.platforms if base.platform_by_id.get(p.id) != p]
@@ -156,5 +167,17 @@ def question_of(problem: Problem, library: Library) -> dict[str, Any]:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    dumped: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
+    dumped: dict[str, Any] = _exact(record.model_dump(exclude_none=True))
     return dumped
+
+
+def _exact(value: Any) -> Any:
+    """Plain data as JSON has it; a number with more digits than a float holds stays a Decimal."""
+    if isinstance(value, Decimal):
+        number = plain_number(value)
+        return number if value == Decimal(repr(number)) else value
+    if isinstance(value, dict):
+        return {key: _exact(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(part) for part in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value

@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog import cells
-from solver.catalog.amounts import parse_cny
 from solver.catalog.names import CardNames, plain
 from solver.catalog.question import overlaid
 from solver.catalog.tables import Cell, Sheet, read_tables
@@ -26,15 +25,16 @@ _WITHIN_ROWS = 40
 """The header stands among the first rows of a table, below titles."""
 
 HEADERS: dict[str, str] = {
-    "card": "card model gpu gpumodel 型号 显卡型号 产品型号 商品型号 货物型号 gpu型号 规格型号 型号规格 显卡 product item "
-    "产品名称 商品名称 货物名称 设备名称 名称 品名 产品 商品 规格 description",
-    "unit_price_cny": "unitpricecny unitprice price pricecny 含税单价 含税价 含税报价 单价 报价单价 报价 价格 销售单价 优惠价 "
-    "优惠单价 售价 未税单价 不含税单价 未税价 不含税价 裸价",
+    "card": "card model gpu gpumodel 型号 显卡型号 产品型号 商品型号 货物型号 gpu型号 规格型号 型号规格 显卡 product "
+    "item 产品名称 商品名称 货物名称 设备名称 名称 品名 产品 商品 规格 description",
+    "unit_price_cny": "unitpricecny unitprice price pricecny 含税单价 含税价 含税报价 单价 报价单价 报价 价格 销售单价 "
+    "优惠价 优惠单价 售价 未税单价 不含税单价 未税价 不含税价 裸价",
     "condition": "condition state 成色 新旧 新旧程度 品相 状态",
     "stock": "stock instock available 库存 库存数量 库存量 现货数量 可供数量 可售数量",
-    "min_quantity": "minquantity minqty moq minimumquantity 起订量 最小起订量 最低起订量 起订数量 起批量 起售数量 最小订购量 "
-    "阶梯数量 数量区间",
-    "vendor": "vendor supplier seller 供应商 供应商名称 供货商 供方 商家 卖家 经销商 报价单位 报价方 公司 公司名称 店铺",
+    "min_quantity": "minquantity minqty moq minimumquantity 起订量 最小起订量 最低起订量 起订数量 起批量 起售数量 "
+    "最小订购量 阶梯数量 数量区间",
+    "vendor": "vendor supplier seller 供应商 供应商名称 供货商 供方 商家 卖家 经销商 报价单位 报价方 公司 公司名称 "
+    "店铺",
     "quote_date": "quotedate date quoted 报价日期 日期 报价时间 询价日期 更新日期",
     "valid_until": "validuntil valid expires expiry 有效期 有效期至 有效期限 报价有效期 有效日期 截止日期 失效日期",
     "tax_included": "taxincluded tax 含税 是否含税 含税情况 发票",
@@ -156,7 +156,7 @@ def _columns_of(row: Sequence[Cell]) -> _Columns | None:
 
 
 def _header(cell: str) -> str:
-    """A header without spaces, brackets, marks and the currency: 'Unit price (CNY)' and '单价（元）' as they are known."""
+    """A header without spaces, brackets, marks and the currency: 'Unit price (CNY)', '单价（元）' as they are known."""
     text = _NOT_LETTERS.sub("", _IN_BRACKETS.sub("", plain(cell)))
     return text if text in _FIELD_OF else _CURRENCY.sub("", text).removesuffix("万")
 
