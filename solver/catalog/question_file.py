@@ -57,45 +57,6 @@ def with_lines(error: InvalidProblem, document: Mapping, name: str) -> InvalidPr
     return type(error)(faults)
 
 
-def overlay(below: Map[str, Any], above: Map[str, Any]) -> dict[str, Any]:
-    """One question laid over another: groups field by field, `prices` id by id, everything else replaced.
-
-    Offers replace what is said below, as offer or as price, about the items they name; a price replaces the offers.
-    """
-    merged: dict[str, Any] = dict(below)
-    for key, value in above.items():
-        held = merged.get(key)
-        if key == "workload":
-            base = {"id": held} if isinstance(held, str) else held
-            over = {"id": value} if isinstance(value, str) else value
-            another = (
-                isinstance(over, Map) and isinstance(base, Map) and over.get("id", base.get("id")) != base.get("id")
-            )
-            merged[key] = over if another else _merged(base, over)
-        elif key in ("limits", "site", "prices"):
-            merged[key] = _merged(held, value)
-        elif key == "offers":
-            named = {_item(offer) for offer in value}
-            if isinstance(held, list):
-                merged[key] = [offer for offer in held if _item(offer) not in named] + list(value)
-            else:
-                merged[key] = list(value)
-            if isinstance(merged.get("prices"), Map):
-                merged["prices"] = {k: v for k, v in merged["prices"].items() if k not in named}
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merged(below: Any, above: Any) -> Any:
-    return {**below, **above} if isinstance(below, Map) and isinstance(above, Map) else above
-
-
-def _item(offer: Any) -> Any:
-    item = offer.get("item_id") if isinstance(offer, Map) else getattr(offer, "item_id", None)
-    return item if isinstance(item, str) else None
-
-
 def question_text(question: Map[str, Any]) -> str:
     """A question as YAML that `read_question` reads back exactly, with the modeline editors take the schema from."""
     head = (

@@ -222,7 +222,8 @@ class _Reader:
         get: Callable[[str], Cell] = lambda name: row[at[name]] if name in at and at[name] < len(row) else ""  # noqa: E731
         card, price = cells.text(get("card")), cells.text(get("unit_price_cny"))
         if price == "" or cells.is_on_request(price):
-            self.note(number, "no price, left out: " + " | ".join(filter(None, texts)))
+            why = "no price" if price or not card else "no price (or a formula that was never calculated)"
+            self.note(number, f"{why}, left out: " + " | ".join(filter(None, texts)))
             return
         above = self.rows[-1].fields if self.rows else {}
         item = ""

@@ -6,10 +6,12 @@ a limit), 4 no answer in the time given, 5 a plan without proof, 130 interrupted
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -91,6 +93,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _fail(f"internal: {type(error).__name__}; set SOLVER_DEBUG=1 for details, and please report it", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def run() -> None:
+    """Run the command line as a program of its own: `main`, then out at once.
+
+    What is registered for the end is done and all is written; only the taking apart of the interpreter, a tenth of a
+    cold `optimize`, is left to the operating system.
+    """
+    code = 1
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    if threading.active_count() > 1:
+        sys.exit(code)  # somebody is still at work
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads on
+        code = code or 1
+    os._exit(code)
 
 
 def _told(error: InvalidProblem) -> str:

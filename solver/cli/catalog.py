@@ -142,7 +142,7 @@ def _validated(name: str, library: Any) -> tuple[Any, str]:
         quotes = read_quotes([path], library.catalog)
         tell(quotes.notes)
         items = len({offer.item_id for offer in quotes.offers})
-        return library, f"ok: {len(quotes.offers)} offers for {items} cards"
+        return library, f"ok: offers: {len(quotes.offers)}, for items: {items}"
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         from solver.catalog import resolve
         from solver.catalog.question_file import read_question, with_lines

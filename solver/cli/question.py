@@ -307,12 +307,14 @@ def library_from(options: Mapping[str, Any]) -> Library:
 
 def _asked(options: Mapping[str, Any], library: Library) -> Problem:
     from solver.catalog import resolve
-    from solver.catalog.question_file import overlay, read_question, with_lines
+    from solver.catalog.question import overlay
 
     question: dict[str, Any] = {}
     below = None
     file = options.get("problem")
     if file is not None:
+        from solver.catalog.question_file import read_question, with_lines
+
         document = read_question(file)
         try:
             below = resolve(document, library)
