@@ -93,15 +93,15 @@ def _workload(question: Mapping[str, Any], library: Library) -> Workload:
     if isinstance(given, str):
         return library.workload(given)
     fields = dict(_mapping(given, "workload"))
-    base_id = fields.get("id", DEFAULT_WORKLOAD)
+    base_id = DEFAULT_WORKLOAD if fields.get("id") is None else fields["id"]
     known = {workload.id for workload in library.workloads}
-    if base_id in known:
+    if isinstance(base_id, str) and base_id in known:
         base = library.workload(base_id)
         # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
         said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
         fields = {**dict(base), **said}
     made: Workload = _validated(Workload, fields, "workload")
-    return library.workload(made.id) if base_id in known and made == library.workload(made.id) else made
+    return library.workload(made.id) if made.id in known and made == library.workload(made.id) else made
 
 
 _MAY_LACK = {name for name, info in Workload.model_fields.items() if info.default is None}

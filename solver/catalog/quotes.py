@@ -247,7 +247,8 @@ class _Reader:
                 return
             item = match.item_id
         try:
-            self.offer(number, item, card, get, columns, {} if card else above)
+            is_break = above.get("item_id") == item and cells.text(get("min_quantity")) != ""
+            self.offer(number, item, card, get, columns, above if is_break else {})
         except InvalidProblem as error:
             self.unknown_only = False
             for violation in error.violations:
@@ -262,7 +263,7 @@ class _Reader:
         columns: _Columns,
         above: dict[str, Any],
     ) -> None:
-        """Make the offer of a row; what a further break leaves empty is as in the row above it."""
+        """Make the offer of a row; what a further quantity break of a card leaves empty is as in the row above."""
         title = columns.title
         faults: list[Violation] = []
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from solver.cli.output import FORMAT_HELP, FORMATS, console
-from solver.cli.question import Choosable, GroupedCommand, GroupedOption, library_from, tell
+from solver.cli.question import Choosable, FileName, GroupedCommand, GroupedOption, library_from, tell
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,11 +24,11 @@ def _source_options(function: F) -> F:
     function = click.option("--format", "form", cls=GroupedOption, type=FORMATS, default="table", help=FORMAT_HELP)(
         function
     )
-    quotes: dict[str, Any] = {"type": click.Path(), "metavar": "FILE", "multiple": True}
+    quotes: dict[str, Any] = {"type": FileName(), "metavar": "FILE", "multiple": True}
     function = click.option(
         "--quotes", cls=GroupedOption, section="Money", help="A vendor's quote, CSV or XLSX; repeatable.", **quotes
     )(function)
-    folder: dict[str, Any] = {"type": click.Path(), "metavar": "DIR", "multiple": True}
+    folder: dict[str, Any] = {"type": FileName("DIR"), "metavar": "DIR", "multiple": True}
     return click.option(
         "--catalog", cls=GroupedOption, section="Machine", help="A folder of your own entries; repeatable.", **folder
     )(function)
@@ -113,7 +113,7 @@ def show(name: str, form: str, **options: Any) -> int:
     epilog="Examples: solver-cli catalog validate my-catalog/ ; "
     "solver-cli catalog validate my-catalog/ 报价单.xlsx question.yaml",
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=FileName())
 def validate(paths: tuple[str, ...]) -> int:
     """Validate files; later ones may name what earlier folders add."""
     from solver.catalog import default_library

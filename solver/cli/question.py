@@ -110,10 +110,22 @@ class Choosable(click.ParamType[str]):
         return [CompletionItem(item, help=name) for item, name in known if item.startswith(incomplete)]
 
 
+class FileName(click.ParamType[str]):
+    """The name of a file or folder, completed by the shell; what is wrong with it, its reader says."""
+
+    def __init__(self, name: str = "FILE") -> None:
+        self.name = name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="dir" if self.name == "DIR" else "file")]
+
+
 CARD_ID = Choosable("ID", "card")
 PLATFORM_ID = Choosable("ID", "platform")
 _ITEM = Choosable("ID", "card", "platform")
-_FILE = click.Path(allow_dash=True)
 
 
 def _flag(param: click.Parameter | None) -> str:
@@ -159,7 +171,7 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         "Money",
         ("--quotes",),
         {
-            "type": _FILE,
+            "type": FileName(),
             "metavar": "FILE",
             "multiple": True,
             "help": "A vendor's quote, CSV or XLSX: replaces the offers of the cards it names; repeatable.",
@@ -196,7 +208,7 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         "Machine",
         ("--catalog",),
         {
-            "type": click.Path(),
+            "type": FileName("DIR"),
             "metavar": "DIR",
             "multiple": True,
             "help": "A folder of your own entries: added to the catalogue, the same id replaces; repeatable.",
@@ -224,7 +236,7 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         "Question file",
         ("--problem",),
         {
-            "type": _FILE,
+            "type": FileName(),
             "metavar": "FILE",
             "help": "A whole question as YAML (- for standard input); options given beside it are laid over it.",
         },
