@@ -15,13 +15,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from solver.catalog.reading import Mapping, parse_yaml, read_text
+from solver.catalog.reading import Mapping, line_at, parse_yaml, read_file
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.problem import Problem, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 
 KINDS: dict[str, type[Record]] = {"cards": Card, "platforms": Platform, "workloads": Workload, "offers": Offer}
 DEFAULT_WORKLOAD = "guide-6b"
+MAX_FILES = 200
+_KIND_LIST = ", ".join(KINDS)
 
 
 @dataclass(frozen=True)
@@ -59,58 +61,166 @@ def default_library() -> Library:
 
 
 def read_library(folder: Path) -> Library:
-    """Read every *.yaml of a folder.
+    """Read every *.yaml of a folder as a whole catalogue.
 
     Raises:
         InvalidProblem: all faults found, each with file and line.
     """
-    entries: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    return _assembled(read_entries(folder), None)
+
+
+def with_folder(library: Library, folder: Path) -> Library:
+    """Lay a folder of one's own over a library: entries are added, the same id replaces.
+
+    Offers replace all offers of the cards and platforms they name.
+
+    Raises:
+        InvalidProblem: no such folder, no entry in it, or any fault in it; all faults, each with file and line.
+    """
+    return _assembled(read_entries(folder), library)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a folder: its record and where it stands (`file.yaml:12`)."""
+
+    record: Any
+    place: str
+
+
+def read_entries(folder: Path) -> dict[str, list[Entry]]:
+    """All entries of every *.yaml and *.yml of a folder, by kind.
+
+    Raises:
+        InvalidProblem: no such folder, no entry in it, or any fault in it; all faults, each with file and line.
+    """
+    files = _files_of(folder)
+    entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     faults: list[Violation] = []
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise InvalidProblem.of("catalog", str(folder), "no such folder, or no .yaml file in it")
     for file in files:
         try:
-            document = parse_yaml(read_text(file), file.name)
+            document = parse_yaml(read_file(file), file.name)
         except InvalidProblem as error:
             faults.extend(error.violations)
             continue
         faults.extend(_collect(document, file.name, entries))
+    if not faults and not any(entries.values()):
+        raise InvalidProblem.of("catalog", str(folder), "holds no entry; lists under " + _KIND_LIST + " are needed")
+    faults.extend(_doubled(entries))
     if faults:
-        raise InvalidProblem(faults)
-    cards = sorted(entries["cards"], key=lambda card: str(card.id))
-    platforms = sorted(entries["platforms"], key=lambda platform: str(platform.id))
-    workloads = sorted(entries["workloads"], key=lambda workload: str(workload.id))
+        raise InvalidProblem(sorted(faults, key=_place))
+    return entries
+
+
+def _place(fault: Violation) -> tuple[str, int]:
+    file, _, rest = fault.field.partition(":")
+    line = rest.partition(":")[0]
+    return file, int(line) if line.isdecimal() else 0
+
+
+def _files_of(folder: Path) -> list[Path]:
     try:
-        catalog = Catalog(cards=tuple(cards), platforms=tuple(platforms), offers=tuple(entries["offers"]))
-    except ValidationError as error:
-        raise from_validation_error(error, "catalog") from None
-    return Library(catalog, tuple(workloads))
+        files = sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
+    except FileNotFoundError:
+        raise InvalidProblem.of("catalog", str(folder), "no such folder") from None
+    except NotADirectoryError:
+        raise InvalidProblem.of("catalog", str(folder), "is a file, a folder is needed") from None
+    except OSError as error:
+        raise InvalidProblem.of("catalog", str(folder), f"cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL in it
+        raise InvalidProblem.of("catalog", str(folder), "is not the name of a folder") from None
+    if not files:
+        raise InvalidProblem.of("catalog", str(folder), "holds no .yaml file")
+    if len(files) > MAX_FILES:
+        raise InvalidProblem.of("catalog", str(folder), f"holds more than {MAX_FILES} .yaml files")
+    return files
 
 
-def _collect(document: Any, name: str, entries: dict[str, list[Any]]) -> list[Violation]:
+def _collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[Violation]:
     if document is None:
         return []
     if not isinstance(document, Mapping):
-        return [Violation(name, "", "must hold lists under " + ", ".join(KINDS))]
+        return [Violation(f"{name}:1", "", "must hold lists under " + _KIND_LIST)]
     faults: list[Violation] = []
     for kind, values in document.items():
         line = document.lines[kind]
         if kind not in KINDS:
-            faults.append(Violation(f"{name}:{line}", "", f"unknown key {kind!r}" + nearest(kind, KINDS)))
+            faults.append(Violation(f"{name}:{line}", "", f"unknown key {shown(kind)}" + nearest(kind, KINDS)))
+        elif values is None:
             continue
-        if not isinstance(values, list):
+        elif not isinstance(values, list):
             faults.append(Violation(f"{name}:{line}", "", f"{kind} must be a list"))
-            continue
-        for value in values:
-            record = KINDS[kind]
-            try:
-                entries[kind].append(record.model_validate(value))
-            except ValidationError as error:
-                start = value.line if isinstance(value, Mapping) else line
-                label = f"{name}:{start}: {kind}"
-                faults.extend(from_validation_error(error, label, {"": record.model_fields}).violations)
+        else:
+            for position, value in enumerate(values):
+                faults.extend(_one(kind, position, value, name, line, entries[kind]))
     return faults
+
+
+def _one(kind: str, position: int, value: Any, name: str, line: int, found: list[Entry]) -> list[Violation]:
+    record = KINDS[kind]
+    start = value.line if isinstance(value, Mapping) else line
+    try:
+        found.append(Entry(record.model_validate(value), f"{name}:{start}"))
+    except ValidationError as error:
+        held = value.get("id", value.get("item_id")) if isinstance(value, Mapping) else None
+        label = f"{kind}[{held if isinstance(held, str) and len(held) <= 80 else position}]"
+        return [
+            Violation(
+                f"{name}:{line_at(value, path.split('.')) or start}: {label}.{path}".rstrip("."), v.value, v.allowed
+            )
+            for v in from_validation_error(error, "", known_keys(record)).violations
+            for path in ("" if v.field == "problem" else v.field,)
+        ]
+    return []
+
+
+def _doubled(entries: dict[str, list[Entry]]) -> list[Violation]:
+    """An id that stands twice, within a kind or as card and platform."""
+    faults = []
+    for kinds in (("cards", "platforms"), ("workloads",)):
+        first: dict[str, Entry] = {}
+        for entry in (entry for kind in kinds for entry in entries[kind]):
+            held = first.setdefault(entry.record.id, entry)
+            if held is not entry:
+                faults.append(Violation(entry.place, "", f"id {entry.record.id} stands at {held.place} already"))
+    return faults
+
+
+def _assembled(entries: dict[str, list[Entry]], base: Library | None) -> Library:
+    records: dict[str, tuple[Any, ...]] = {kind: tuple(e.record for e in found) for kind, found in entries.items()}
+    empty = Catalog(cards=(), platforms=(), offers=())
+    held = base.catalog if base is not None else empty
+    cards = {**held.card_by_id, **{card.id: card for card in records["cards"]}}
+    platforms = {**held.platform_by_id, **{platform.id: platform for platform in records["platforms"]}}
+    workloads = {work.id: work for work in (*(base.workloads if base is not None else ()), *records["workloads"])}
+    known = [*cards, *platforms]
+    faults = [
+        Violation(entry.place, shown(entry.record.item_id), "no card or platform has this id" + nearest(i, known))
+        for entry in entries["offers"]
+        for i in (entry.record.item_id,)
+        if i not in cards and i not in platforms
+    ]
+    faults += [
+        Violation(entry.place, "", f"id {entry.record.id} is that of a card of the catalogue already")
+        for entry in entries["platforms"]
+        if entry.record.id in held.card_by_id
+    ]
+    faults += [
+        Violation(entry.place, "", f"id {entry.record.id} is that of a platform of the catalogue already")
+        for entry in entries["cards"]
+        if entry.record.id in held.platform_by_id
+    ]
+    if faults:
+        raise InvalidProblem(faults)
+    named = {offer.item_id for offer in records["offers"]}
+    kept = tuple(offer for offer in held.offers if offer.item_id not in named)
+    try:
+        catalog = Catalog(
+            cards=tuple(cards.values()), platforms=tuple(platforms.values()), offers=(*kept, *records["offers"])
+        )
+    except ValidationError as error:
+        raise from_validation_error(error, "catalog") from None
+    return Library(catalog, tuple(workloads[i] for i in sorted(workloads)))
 
 
 def default_problem(library: Library | None = None, **fields: Any) -> Problem:

@@ -8,15 +8,20 @@ items they name), `cards` and `platforms` (added; the same id replaces). `resolv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
-from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest
+from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
+from solver.domain.goal_names import GOALS
 from solver.domain.problem import Limits, Problem, Site, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
+from solver.domain.units import plain_number
 
 KEYS = ("goal", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
 
@@ -29,17 +34,41 @@ def resolve(question: Mapping[str, Any], library: Library) -> Problem:
         UnknownName: a card, platform or workload of that id does not exist.
     """
     _mapping(question, "problem")
+    faults: list[InvalidProblem] = []
+
+    def part(make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except InvalidProblem as error:  # collected, so that all faults are told at once
+            faults.append(error)
+            return None
+
     unknown = [key for key in question if key not in KEYS]
     if unknown:
-        raise InvalidProblem(Violation(str(key)[:80], "", "unknown field" + nearest(str(key), KEYS)) for key in unknown)
-    fields: dict[str, Any] = {"catalog": _catalog(question, library), "workload": _workload(question, library)}
+        told = (Violation(shown(str(key)).strip('"'), "", "unknown field" + nearest(str(key), KEYS)) for key in unknown)
+        faults.append(InvalidProblem(told))
+    fields: dict[str, Any] = {
+        "catalog": part(lambda: _catalog(question, library)),
+        "workload": part(lambda: _workload(question, library)),
+    }
     for name, record in (("limits", Limits), ("site", Site)):
         if question.get(name) is not None:
-            given = _mapping(question[name], name)
-            fields[name] = _validated(record, {k: v for k, v in given.items() if v is not None}, name)
-    if question.get("goal") is not None:
-        fields["goal"] = question["goal"]
+            fields[name] = part(partial(_group, question[name], record, name))
+    goal = question.get("goal")
+    if goal is not None:
+        if goal not in GOALS:
+            faults.append(InvalidProblem.of("goal", goal, f"must be one of {', '.join(GOALS)}"))
+        fields["goal"] = goal
+    if faults:
+        only_unknown = all(isinstance(fault, UnknownName) for fault in faults)
+        found = [violation for fault in faults for violation in fault.violations]
+        raise UnknownName(found) if only_unknown else InvalidProblem(found)
     return problem_of(fields)
+
+
+def _group(given: Any, record: type[Record], name: str) -> Any:
+    values = {key: value for key, value in _mapping(given, name).items() if value is not None}
+    return _validated(record, values, name)
 
 
 def _mapping(value: Any, field: str) -> Mapping[str, Any]:
@@ -54,7 +83,7 @@ def _validated(record: type[Record], value: Any, field: str) -> Any:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        raise from_validation_error(error, field, {"": record.model_fields}) from None
+        raise from_validation_error(error, field, known_keys(record)) from None
 
 
 def _workload(question: Mapping[str, Any], library: Library) -> Workload:
@@ -64,13 +93,18 @@ def _workload(question: Mapping[str, Any], library: Library) -> Workload:
     if isinstance(given, str):
         return library.workload(given)
     fields = dict(_mapping(given, "workload"))
-    base_id = fields.get("id", DEFAULT_WORKLOAD)
+    base_id = DEFAULT_WORKLOAD if fields.get("id") is None else fields["id"]
     known = {workload.id for workload in library.workloads}
-    if base_id in known:
+    if isinstance(base_id, str) and base_id in known:
         base = library.workload(base_id)
-        fields = {**dict(base), **{key: value for key, value in fields.items() if value is not None}}
+        # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
+        said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
+        fields = {**dict(base), **said}
     made: Workload = _validated(Workload, fields, "workload")
-    return library.workload(made.id) if base_id in known and made == library.workload(made.id) else made
+    return library.workload(made.id) if made.id in known and made == library.workload(made.id) else made
+
+
+_MAY_LACK = {name for name, info in Workload.model_fields.items() if info.default is None}
 
 
 def _catalog(question: Mapping[str, Any], library: Library) -> Catalog:
@@ -129,6 +163,49 @@ def _by_id(entries: tuple[Any, ...], kind: str) -> dict[str, Any]:
     return found
 
 
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One question laid over another: groups field by field, `prices` id by id, everything else replaced.
+
+    Offers replace what is said below, as offer or as price, about the items they name; a price replaces the offers.
+    """
+    merged: dict[str, Any] = dict(below)
+    for key, value in above.items():
+        held = merged.get(key)
+        if key == "workload":
+            base = {"id": held} if isinstance(held, str) else held
+            over = {"id": value} if isinstance(value, str) else value
+            merged[key] = over if _is_another(base, over) else _merged(base, over)
+        elif key in ("limits", "site", "prices"):
+            merged[key] = _merged(held, value)
+        elif key == "offers":
+            named = {_item(offer) for offer in value}
+            if isinstance(held, list):
+                merged[key] = [offer for offer in held if _item(offer) not in named] + list(value)
+            else:
+                merged[key] = list(value)
+            if isinstance(merged.get("prices"), Mapping):
+                merged["prices"] = {k: v for k, v in merged["prices"].items() if k not in named}
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_another(below: Any, above: Any) -> bool:
+    """Whether the workload above is one of another id: then nothing of the one below is meant for it."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return False
+    return bool(above.get("id", below.get("id")) != below.get("id"))
+
+
+def _merged(below: Any, above: Any) -> Any:
+    return {**below, **above} if isinstance(below, Mapping) and isinstance(above, Mapping) else above
+
+
+def _item(offer: Any) -> Any:
+    item = offer.get("item_id") if isinstance(offer, Mapping) else getattr(offer, "item_id", None)
+    return item if isinstance(item, str) else None
+
+
 def question_of(problem: Problem, library: Library) -> dict[str, Any]:
     """The question that `resolve` makes into this problem again: everything asked, and what differs in the catalogue.
 
@@ -139,7 +216,10 @@ def question_of(problem: Problem, library: Library) -> dict[str, Any]:
         "goal": problem.goal,
         "limits": _plain(problem.limits),
         "site": _plain(problem.site),
-        "workload": _plain(problem.workload),
+        "workload": {
+            **_plain(problem.workload),
+            **{name: None for name in sorted(_MAY_LACK) if getattr(problem.workload, name) is None},
+        },
     }
     cards = [_plain(c) for c in problem.catalog.cards if base.card_by_id.get(c.id) != c]
     platforms = [_plain(p) for p in problem.catalog.platforms if base.platform_by_id.get(p.id) != p]
@@ -156,5 +236,17 @@ def question_of(problem: Problem, library: Library) -> dict[str, Any]:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    dumped: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
+    dumped: dict[str, Any] = _exact(record.model_dump(exclude_none=True))
     return dumped
+
+
+def _exact(value: Any) -> Any:
+    """Plain data as JSON has it; a number with more digits than a float holds stays a Decimal."""
+    if isinstance(value, Decimal):
+        number = plain_number(value)
+        return number if value == Decimal(repr(number)) else value
+    if isinstance(value, dict):
+        return {key: _exact(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(part) for part in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value

@@ -1,29 +1,30 @@
 """Guarded YAML: nothing is built before the event stream has been checked, and numbers mean what they look like.
 
 Refused in one line each: aliases and anchors, tags, duplicate keys, nesting beyond 32, scalars beyond 10,000
-characters, files beyond 16 MiB. Scalars follow YAML 1.2's core schema: `NO` and `1:30` stay text, `3e5` is a number.
+characters, files beyond 16 MiB or 400,000 parts. Scalars follow YAML 1.2's core schema: `NO` and `1:30` stay text,
+`3e5` is a number. The check sits on the events of the parser, because the C loader itself dies of deep nesting.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from solver.domain.errors import InvalidProblem
+from solver.domain.errors import InvalidProblem, shown
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 32
 MAX_SCALAR_CHARS = 10_000
-MAX_EVENTS = 2_000_000
+MAX_EVENTS = 400_000
+"""Parts (values, keys, starts and ends of groups) of one file; about 4,000 cards. More go into several files."""
 
-_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"^[-+]?[0-9]+$")
-_FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _LONGEST_NUMBER = 40
 
 
@@ -36,21 +37,23 @@ class Mapping(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-def read_text(path: Path) -> bytes:
-    """Read a file of at most 16 MiB.
+def read_file(path: Path) -> bytes:
+    """Read a file of at most 16 MiB; never more than that of a device or a pipe.
 
     Raises:
         InvalidProblem: missing, a folder, unreadable or too large.
     """
     try:
-        if path.is_dir():
-            raise InvalidProblem.of(str(path), None, "is a folder, a file is needed")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidProblem.of(str(path), None, "no such file") from None
+    except IsADirectoryError:
+        raise InvalidProblem.of(str(path), None, "is a folder, a file is needed") from None
     except OSError as error:
         raise InvalidProblem.of(str(path), None, f"cannot be read: {error.strerror or 'no such file'}") from None
-    except ValueError:
-        raise InvalidProblem.of(str(path)[:60], None, "is not a file name") from None
+    except ValueError:  # a NUL in it
+        raise InvalidProblem.of(shown(str(path)), None, "is not the name of a file") from None
     if len(data) > MAX_BYTES:
         raise InvalidProblem.of(str(path), None, f"is larger than {MAX_BYTES // 2**20} MiB")
     return data
@@ -71,80 +74,122 @@ def parse_yaml(data: bytes, name: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark is not None else name
-        reason = getattr(error, "problem", None) or "cannot be parsed"
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed"
         raise InvalidProblem.of(where, None, f"is not YAML: {str(reason)[:100]}") from None
 
 
+def line_at(document: Any, path: Sequence[str]) -> int | None:
+    """The line of the innermost part of `path` (keys and list positions) that the document has."""
+    line: int | None = document.line if isinstance(document, Mapping) else None
+    here = document
+    for part in path:
+        if isinstance(here, Mapping):
+            if part not in here:
+                break
+            line, here = here.lines[part], here[part]
+        elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            break
+        if isinstance(here, Mapping) and here.line > (line or 0):
+            line = here.line
+    return line
+
+
 def _build(text: str, name: str) -> Any:
-    loader = yaml.CLoader if hasattr(yaml, "CLoader") else yaml.Loader
+    """Build the one document of a text from its events, checking each before anything is made of it."""
     root: list[Any] = []
-    stack: list[tuple[Any, str | None]] = [(root, None)]  # container, and the key that waits for its value
+    here: Any = root  # the container being filled
+    key: str | None = None  # of a mapping: the key that waits for its value
+    stack: list[tuple[Any, str | None]] = []
+    scalar, mapping_start, sequence_start = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
+    ends = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
     def fault(event: Any, reason: str) -> InvalidProblem:
         return InvalidProblem.of(f"{name}:{event.start_mark.line + 1}", None, reason)
 
-    def put(event: Any, value: Any, is_key_candidate: bool) -> None:
-        container, key = stack[-1]
-        if isinstance(container, Mapping):
-            if key is None:
-                if not is_key_candidate:
-                    raise fault(event, "a key must be plain text")
-                if value in container:
-                    raise fault(event, f"key {value[:60]!r} is given twice")
-                container.lines[value] = event.start_mark.line + 1
-                stack[-1] = (container, value)
-            else:
-                container[key] = value
-                stack[-1] = (container, None)
-        else:
-            container.append(value)
-
-    for number, event in enumerate(yaml.parse(text, Loader=loader)):
+    events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+    for number, event in enumerate(events):
         if number > MAX_EVENTS:
-            raise fault(event, f"has more than {MAX_EVENTS:,} parts")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise fault(event, "anchors and aliases (&, *) are not allowed")
-        if isinstance(event, yaml.ScalarEvent):
+            raise fault(event, f"has more than {MAX_EVENTS:,} parts; divide it into several files")
+        kind = type(event)
+        if kind is scalar or kind is mapping_start or kind is sequence_start:
+            if event.anchor is not None:
+                raise fault(event, _NO_ANCHORS)
             if event.tag is not None:
                 raise fault(event, "tags (!) are not allowed")
-            if len(event.value) > MAX_SCALAR_CHARS:
-                raise fault(event, f"a value is longer than {MAX_SCALAR_CHARS:,} characters")
-            container, key = stack[-1]
-            if isinstance(container, Mapping) and key is None:
-                put(event, event.value, True)
+            in_mapping = type(here) is Mapping
+            value: Any
+            if kind is scalar:
+                value = event.value
+                if len(value) > MAX_SCALAR_CHARS:
+                    raise fault(event, f"a value is longer than {MAX_SCALAR_CHARS:,} characters")
+                if in_mapping and key is None:
+                    if value in here:
+                        raise fault(event, f"key {value[:60]!r} is given twice")
+                    here.lines[value] = event.start_mark.line + 1
+                    key = value
+                    continue
+                if event.implicit[0]:
+                    try:
+                        value = _scalar(value)
+                    except _NumberFault as reason:
+                        raise fault(event, str(reason)) from None
             else:
-                put(event, _scalar(event.value, event.implicit[0], lambda reason, e=event: fault(e, reason)), False)
-        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            if event.tag is not None:
-                raise fault(event, "tags (!) are not allowed")
-            if len(stack) > MAX_DEPTH:
-                raise fault(event, f"is nested deeper than {MAX_DEPTH} levels")
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            opened: Any = Mapping(line) if isinstance(event, yaml.MappingStartEvent) else []
-            put(event, opened, False)
-            stack.append((opened, None))
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            stack.pop()
-        elif isinstance(event, yaml.DocumentStartEvent) and root:
+                if in_mapping and key is None:
+                    raise fault(event, "a key must be plain text")
+                if len(stack) >= MAX_DEPTH:
+                    raise fault(event, f"is nested deeper than {MAX_DEPTH} levels")
+                value = Mapping(event.start_mark.line + 1) if kind is mapping_start else []
+            if in_mapping:
+                here[key] = value
+                key = None
+            else:
+                here.append(value)
+            if kind is not scalar:
+                stack.append((here, key))
+                here, key = value, None
+        elif kind in ends:
+            here, key = stack.pop()
+        elif kind is yaml.AliasEvent:
+            raise fault(event, _NO_ANCHORS)
+        elif kind is yaml.DocumentStartEvent and root:
             raise fault(event, "has more than one document")
     return root[0] if root else None
 
 
-def _scalar(text: str, plain: bool, fault: Any) -> Any:
-    if not plain:
+_LOADER = yaml.CLoader if hasattr(yaml, "CLoader") else yaml.Loader
+_NO_ANCHORS = "anchors and aliases (&, *) are not allowed"
+_MOST_PLAIN = 10**15
+_NUMBER_START = frozenset("+-.0123456789")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+class _NumberFault(ValueError):
+    """A number that cannot be held: the reason, without the place."""
+
+
+def _scalar(text: str) -> Any:
+    """The value of a plain scalar: null, true, false, a whole number, a number, or the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMBER_START:
         return text
-    if _NULL.match(text):
-        return None
-    if _BOOL.match(text):
-        return text.lower() == "true"
-    if len(text) <= _LONGEST_NUMBER:
-        if _INT.match(text):
-            return int(text)
-        if _FLOAT.match(text):
-            value = float(text)
-            if value in (float("inf"), float("-inf")):
-                raise fault(f"number {text} is too large")
-            return value
-    elif _INT.match(text) or _FLOAT.match(text):
-        raise fault(f"a number has more than {_LONGEST_NUMBER} characters")
-    return text
+    whole = _INT.match(text)
+    if whole is None and _FLOAT.match(text) is None:
+        return text
+    if len(text) > _LONGEST_NUMBER:
+        raise _NumberFault(f"a number has more than {_LONGEST_NUMBER} characters")
+    if whole is not None:
+        return int(text)
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise _NumberFault(f"number {text} is too large")
+    exact = Decimal(text)
+    if "." not in text and value.is_integer() and abs(value) <= _MOST_PLAIN:
+        return int(value)  # 3e5
+    return value if exact == Decimal(repr(value)) else exact

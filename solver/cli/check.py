@@ -7,29 +7,39 @@ from typing import Any
 
 import click
 
-from solver.cli.output import console
-from solver.cli.question import GroupedCommand, GroupedOption, Whole, problem_from, question_options
+from solver.cli.output import FORMAT_HELP, FORMATS, console
+from solver.cli.question import (
+    CARD_ID,
+    PLATFORM_ID,
+    GroupedCommand,
+    GroupedOption,
+    Whole,
+    problem_from,
+    question_options,
+)
 
 
 @click.command(
     "check",
     cls=GroupedCommand,
     help="Check a rig against every limit; exit 3 and name every broken one with its margin if it does not hold.",
-    epilog="Example: solver-cli check --card rtx-4090-blower --count 4 --power-limit 450",
+    epilog="Examples: solver-cli check --card rtx-4090-blower --count 4 --power-limit 450 ; "
+    "solver-cli check --card rtx-a6000 --count 4 --budget 15万 --quotes 报价单.csv",
 )
-@click.option("--card", cls=GroupedOption, section="Rig", required=True, metavar="ID", help="The card.")
+@click.option("--card", cls=GroupedOption, section="Rig", type=CARD_ID, required=True, metavar="ID", help="The card.")
 @click.option("--count", cls=GroupedOption, section="Rig", type=Whole("N"), default="1", help="How many.  [default: 1]")
 @click.option(
     "--platform",
     cls=GroupedOption,
     section="Rig",
+    type=PLATFORM_ID,
     metavar="ID",
     default="guide-base",
     show_default=True,
     help="On what.",
 )
 @question_options
-@click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json"]), default="table")
+@click.option("--format", "form", cls=GroupedOption, type=FORMATS, default="table", help=FORMAT_HELP)
 def command(card: str, count: int, platform: str, form: str, **options: Any) -> int:
     """Check a rig."""
     watts = options.pop("power_limit")
@@ -41,6 +51,10 @@ def command(card: str, count: int, platform: str, form: str, **options: Any) -> 
         from solver.report.json_form import check_object, dumps
 
         click.echo(dumps(check_object(report)))
+    elif form == "markdown":
+        from solver.report.markdown import check_markdown
+
+        click.echo(check_markdown(report), nl=False)
     else:
         from solver.report.terminal import print_check
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solver.cli.explain import check_top
-from solver.cli.output import console, interruptible
+from solver.cli.output import FORMAT_HELP, FORMATS, console, interruptible
 from solver.cli.question import GroupedCommand, GroupedOption, Number, Whole, problem_from, question_options, seconds
 
 if TYPE_CHECKING:
@@ -24,10 +24,13 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
     cls=GroupedCommand,
     help="Find the best rig within your limits and prove that nothing better exists.",
     epilog="Examples: solver-cli optimize --budget 30万 ; solver-cli optimize --min-batch 24 --goal cost ; "
-    "solver-cli optimize --budget 150000 --goal epoch --format json",
+    "solver-cli optimize --budget 30万 --quotes 报价单.xlsx --allow-used ; "
+    "solver-cli optimize --budget 150000 --goal epoch --format json ; "
+    "solver-cli optimize --budget 200000 --dump-problem > question.yaml ; "
+    "solver-cli optimize --problem question.yaml --max-cards 2",
 )
 @question_options
-@click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json"]), default="table")
+@click.option("--format", "form", cls=GroupedOption, type=FORMATS, default="table", help=FORMAT_HELP)
 @click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop searching after this long.")
 @click.option("--no-prune", cls=GroupedOption, is_flag=True, help="Hand every pair to the solver; slower, same answer.")
 @click.option("--top", cls=GroupedOption, type=Whole("K"), help="Also show the K best plans and what each loses by.")
@@ -52,6 +55,14 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
 
         extra = {} if top is None else {"alternatives": alternatives_object(others)}
         click.echo(dumps({**result_object(result), **extra}))
+    elif form == "markdown":
+        from solver.report.markdown import result_markdown
+
+        click.echo(result_markdown(result), nl=False)
+        if others:
+            from solver.report.explained import alternatives_section, markdown
+
+            click.echo("\n" + markdown("Alternatives", [alternatives_section(others)]), nl=False)
     else:
         from solver.report.terminal import print_result
 

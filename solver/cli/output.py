@@ -9,6 +9,17 @@ from typing import Any, TypeVar
 import click
 
 T = TypeVar("T")
+FORMATS = click.Choice(["table", "json", "markdown"])
+FORMAT_HELP = "How to print.  [default: table]"
+
+
+def write_examples(epilog: str | None, formatter: click.HelpFormatter) -> None:
+    """Write an epilog such as 'Examples: one ; two' as a section, one example a line."""
+    if epilog:
+        kind, _, examples = epilog.partition(": ")
+        with formatter.section(kind):
+            for example in examples.split(" ; "):
+                formatter.write(f"{'':{formatter.current_indent}}{example.strip()}\n")
 
 
 def console() -> Any:

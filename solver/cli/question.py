@@ -5,17 +5,23 @@ Grouped in --help by what a buyer thinks of: money, machine, site, training, out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from solver.catalog.amounts import parse_cny
+from solver.cli.output import write_examples
 from solver.domain.errors import InvalidProblem, Violation
-from solver.domain.problem import GOALS, Problem
+from solver.domain.goal_names import GOALS
+
+if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need not wait for
+    from solver.catalog import Library
+    from solver.domain.problem import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_NOTES = 20
 
 
 class Money(click.ParamType[Decimal]):
@@ -25,6 +31,8 @@ class Money(click.ParamType[Decimal]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:  # noqa: ARG002
         """Return yuan, exact to the fen."""
+        from solver.catalog.amounts import parse_cny
+
         return value if isinstance(value, Decimal) else parse_cny(str(value), _flag(param))
 
 
@@ -69,10 +77,55 @@ class Price(click.ParamType[tuple[str, Decimal]]):
         """Return (id, yuan)."""
         if isinstance(value, tuple):
             return value
+        from solver.catalog.amounts import parse_cny
+
         name, equals, amount = str(value).partition("=")
         if not equals or not name:
             raise InvalidProblem.of(_flag(param), str(value), "must be ID=CNY, such as a100-80gb-pcie=103500")
         return name.strip(), parse_cny(amount, f"{_flag(param)} {name.strip()}")
+
+
+class Choosable(click.ParamType[str]):
+    """An id of the catalogue or a goal: any text, completed by the shell; what exists the catalogue says."""
+
+    def __init__(self, name: str, *kinds: str) -> None:
+        self.name = name
+        self.kinds = kinds
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        """Offer the ids (of the shipped catalogue), or the goals, that begin so."""
+        from click.shell_completion import CompletionItem
+
+        if not self.kinds:
+            return [CompletionItem(goal) for goal in GOALS if goal.startswith(incomplete)]
+        from solver.catalog import default_library
+
+        library = default_library()
+        entries: dict[str, Any] = {
+            "card": library.catalog.cards,
+            "platform": library.catalog.platforms,
+            "workload": library.workloads,
+        }
+        known = [(entry.id, entry.name) for kind in self.kinds for entry in entries[kind]]
+        return [CompletionItem(item, help=name) for item, name in known if item.startswith(incomplete)]
+
+
+class FileName(click.ParamType[str]):
+    """The name of a file or folder, completed by the shell; what is wrong with it, its reader says."""
+
+    def __init__(self, name: str = "FILE") -> None:
+        self.name = name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="dir" if self.name == "DIR" else "file")]
+
+
+CARD_ID = Choosable("ID", "card")
+PLATFORM_ID = Choosable("ID", "platform")
+_ITEM = Choosable("ID", "card", "platform")
 
 
 def _flag(param: click.Parameter | None) -> str:
@@ -100,6 +153,7 @@ FLAGS = {
     **{f"limits.{field}": "--" + option.replace("_", "-") for option, field in _LIMITS.items()},
     **{f"site.{field}": "--" + option.replace("_", "-") for option, field in _SITE.items()},
     **{f"workload.{field}": "--" + option.replace("_", "-") for option, field in _WORKLOAD.items()},
+    "workload": "--workload",
     "limits.include": "--include",
     "limits.exclude": "--exclude",
     "prices": "--price",
@@ -113,26 +167,85 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         ("--price", "prices"),
         {"type": Price(), "multiple": True, "help": "Replace every offer of a card or platform (new, unlimited)."},
     ),
-    ("Money", ("--allow-used",), {"is_flag": True, "default": None, "help": "Used offers may be bought too."}),
+    (
+        "Money",
+        ("--quotes",),
+        {
+            "type": FileName(),
+            "metavar": "FILE",
+            "multiple": True,
+            "help": "A vendor's quote, CSV or XLSX: replaces the offers of the cards it names; repeatable.",
+        },
+    ),
+    (
+        "Money",
+        ("--allow-used/--new-only",),
+        {"is_flag": True, "default": None, "help": "Used offers may be bought too.  [default: new only]"},
+    ),
     (
         "Machine",
         ("--goal",),
-        {"metavar": "|".join(GOALS), "help": "What is best.  [default: batch]"},
+        {"type": Choosable("goal"), "metavar": "|".join(GOALS), "help": "What is best.  [default: batch]"},
     ),
     ("Machine", ("--max-cards",), {"type": Whole("N"), "help": "Most cards in the machine.  [default: 4]"}),
     ("Machine", ("--power-limit",), {"type": Whole("W"), "help": "Fix the power limit per card."}),
-    ("Machine", ("--include",), {"metavar": "ID", "multiple": True, "help": "Choose only among these; repeatable."}),
-    ("Machine", ("--exclude",), {"metavar": "ID", "multiple": True, "help": "Leave these out; repeatable."}),
-    ("Machine", ("--require-nvlink",), {"is_flag": True, "default": None, "help": "Every card has an NVLink partner."}),
+    (
+        "Machine",
+        ("--include",),
+        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": "Choose only among these; repeatable."},
+    ),
+    (
+        "Machine",
+        ("--exclude",),
+        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": "Leave these out; repeatable."},
+    ),
+    (
+        "Machine",
+        ("--require-nvlink/--without-nvlink",),
+        {"is_flag": True, "default": None, "help": "Every card has an NVLink partner.  [default: need not]"},
+    ),
+    (
+        "Machine",
+        ("--catalog",),
+        {
+            "type": FileName("DIR"),
+            "metavar": "DIR",
+            "multiple": True,
+            "help": "A folder of your own entries: added to the catalogue, the same id replaces; repeatable.",
+        },
+    ),
     ("Site", ("--socket-amps",), {"type": Number("A"), "help": "The wall socket.  [default: 10]"}),
     ("Site", ("--socket-volts",), {"type": Number("V"), "help": "Its voltage.  [default: 220]"}),
     ("Site", ("--derating",), {"type": Number("SHARE"), "help": "Share of the socket used for days.  [default: 1.0]"}),
     ("Site", ("--room-cooling-w",), {"type": Whole("W"), "help": "Heat the room's cooling removes (1 匹 = 2,324 W)."}),
+    (
+        "Training",
+        ("--workload",),
+        {
+            "type": Choosable("ID", "workload"),
+            "metavar": "ID",
+            "help": "A training job of the catalogue.  [default: guide-6b]",
+        },
+    ),
     ("Training", ("--min-batch",), {"type": Whole("N"), "help": "Smallest total batch that will do."}),
     ("Training", ("--max-epoch-days",), {"type": Number("DAYS"), "help": "Longest expected epoch that will do."}),
     ("Training", ("--samples",), {"type": Whole("N"), "help": "Samples per epoch.  [default: 25,000]"}),
     ("Training", ("--epochs",), {"type": Whole("N"), "help": "Epochs.  [default: 1]"}),
     ("Training", ("--reserve-gb",), {"type": Number("GB"), "help": "Memory kept free per card.  [default: 1.5]"}),
+    (
+        "Question file",
+        ("--problem",),
+        {
+            "type": FileName(),
+            "metavar": "FILE",
+            "help": "A whole question as YAML (- for standard input); options given beside it are laid over it.",
+        },
+    ),
+    (
+        "Question file",
+        ("--dump-problem",),
+        {"is_flag": True, "help": "Write the question being asked, as a file for --problem, and stop."},
+    ),
 )
 
 
@@ -158,6 +271,10 @@ class GroupedCommand(click.Command):
             with formatter.section(name):
                 formatter.write_dl(records)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the examples, one a line."""
+        write_examples(self.epilog, formatter)
+
 
 def seconds(time_limit: Decimal | None) -> float | None:
     """The value of --time-limit in seconds; None for no limit.
@@ -178,17 +295,75 @@ def question_options(function: F) -> F:
 
 
 def problem_from(options: Mapping[str, Any]) -> Problem:
-    """The question the options ask, on the shipped catalogue.
+    """The question the options ask: over a question file if one is given, on the catalogue they make.
+
+    With `dump_problem` among the options the question is written to standard output, and the command ends there.
 
     Raises:
-        InvalidProblem: an option is out of its range; the message names the option.
+        InvalidProblem: an option, or a line of a file, is wrong; the message names it.
     """
-    from solver.catalog import default_library, resolve
+    from solver.catalog import default_library, question_of
 
+    problem = _asked(options, library_from(options))
+    if options.get("dump_problem"):
+        from solver.catalog.question_file import question_text
+
+        click.echo(question_text(question_of(problem, default_library())), nl=False)
+        raise click.exceptions.Exit(0)
+    return problem
+
+
+def library_from(options: Mapping[str, Any]) -> Library:
+    """The shipped catalogue with the folders of --catalog laid over it, in the order given.
+
+    Raises:
+        InvalidProblem: a folder holds no valid entry, or a faulty one.
+    """
+    from solver.catalog import default_library
+    from solver.catalog.library import with_folder
+
+    library = default_library()
+    for folder in options.get("catalog") or ():
+        library = with_folder(library, Path(folder))
+    return library
+
+
+def _asked(options: Mapping[str, Any], library: Library) -> Problem:
+    from solver.catalog import resolve
+    from solver.catalog.question import overlay
+
+    question: dict[str, Any] = {}
+    below = None
+    file = options.get("problem")
+    if file is not None:
+        from solver.catalog.question_file import read_question, with_lines
+
+        document = read_question(file)
+        try:
+            below = resolve(document, library)
+        except InvalidProblem as error:
+            raise with_lines(error, document, file) from None
+        question = dict(document)
+    if options.get("quotes"):
+        from solver.catalog.quotes import read_quotes
+
+        quotes = read_quotes(map(Path, options["quotes"]), (library if below is None else below).catalog)
+        tell(quotes.notes)
+        question = overlay(question, {"offers": quotes.offers})
     try:
-        return resolve(question_from(options), default_library())
+        if options.get("workload") is not None:
+            library.workload(options["workload"])
+        return resolve(overlay(question, question_from(options)), library)
     except InvalidProblem as error:
         raise type(error)(_as_flags(error)) from None
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Say on standard error what of a file was left out."""
+    for note in notes[:MOST_NOTES]:
+        click.echo(f"note: {note}", err=True)
+    if len(notes) > MOST_NOTES:
+        click.echo(f"note: and {len(notes) - MOST_NOTES} more lines left out", err=True)
 
 
 def question_from(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +372,7 @@ def question_from(options: Mapping[str, Any]) -> dict[str, Any]:
         "goal": options.get("goal"),
         "limits": {**_given(options, _LIMITS), **_lists(options)},
         "site": _given(options, _SITE),
-        "workload": _given(options, _WORKLOAD),
+        "workload": {**_named(options), **_given(options, _WORKLOAD)},
         "prices": _prices(options.get("prices") or ()),
     }
     return {key: value for key, value in question.items() if value}
@@ -210,6 +385,10 @@ def _prices(given: tuple[tuple[str, Decimal], ...]) -> dict[str, Decimal]:
             raise InvalidProblem.of("--price", name, "is given twice")
         prices[name] = amount
     return prices
+
+
+def _named(options: Mapping[str, Any]) -> dict[str, str]:
+    return {"id": options["workload"]} if options.get("workload") is not None else {}
 
 
 def _given(options: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
@@ -227,6 +406,10 @@ def _lists(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 def _as_flags(error: InvalidProblem) -> list[Any]:
     named = []
     for fault in error.violations:
-        flag = next((f for path, f in FLAGS.items() if fault.field == path or fault.field.startswith(path + ".")), None)
-        named.append(fault if flag is None else Violation(flag, fault.value, fault.allowed))
+        path = next((p for p in FLAGS if fault.field == p or fault.field.startswith(p + ".")), None)
+        if path is None:
+            named.append(fault)
+            continue
+        item = fault.field.removeprefix("prices.") if path == "prices" else ""
+        named.append(Violation(f"{FLAGS[path]} {item}".rstrip(), fault.value, fault.allowed))
     return named

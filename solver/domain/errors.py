@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:  # only the name is needed; the command line's --help and usage errors start without pydantic
+    from pydantic import ValidationError
 
 _SHOWN_VALUE_CHARS = 60
 
@@ -111,21 +112,25 @@ def from_validation_error(
     Args:
         error: what pydantic raised.
         prefix: dotted path put before every field.
-        known: for each dotted parent path (without `prefix`), the keys that exist there; used for unknown keys.
+        known: for each dotted parent path (without `prefix` and list positions), the keys that exist there; used for
+            unknown keys. `records.known_keys` makes it.
     """
     violations = []
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
+        parts = [_plain_part(part) for part in item["loc"]]
+        path = ".".join(parts)
         field = ".".join(part for part in (prefix, path) if part) or "problem"
         kind = item["type"]
         context: dict[str, Any] = dict(item.get("ctx", {}))
         if kind == "extra_forbidden":
-            parent, _, key = path.rpartition(".")
+            parent = ".".join(str(part) for part in item["loc"][:-1] if not isinstance(part, int))
             options = tuple((known or {}).get(parent, ()))
-            violations.append(Violation(field, "", "unknown field" + nearest(key, options)))
+            violations.append(Violation(field, "", "unknown field" + nearest(parts[-1], options)))
             continue
         if kind == "value_error":
             allowed = str(context.get("error", item["msg"]))
+        elif kind == "string_pattern_mismatch" and "pattern" in context and "{4}" in context["pattern"]:
+            allowed = "must be a date such as 2023, 2023-07 or 2023-07-01, as text"
         elif kind in _PHRASES:
             allowed = _PHRASES[kind].format_map(context)
         else:
@@ -134,3 +139,7 @@ def from_validation_error(
         plain = isinstance(value, (str, int, float, bool)) or hasattr(value, "as_tuple")
         violations.append(Violation(field, shown(value) if plain and kind != "missing" else "", allowed))
     return InvalidProblem(violations)
+
+
+def _plain_part(part: object) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(part)[:80])

@@ -51,6 +51,11 @@ def _prices(plan: Plan, today: datetime.date) -> Iterator[Notice]:
                 + (f" by {line.vendor}" if line.vendor else "")
                 + f" expired on {line.valid_until.isoformat()}",
             )
+        if line.tax_included is False:
+            yield Notice(
+                code="price_untaxed",
+                message=f"the price of {line.name}" + (f" by {line.vendor}" if line.vendor else "") + " is without tax",
+            )
 
 
 def _facts(problem: Problem, plan: Plan) -> Iterator[Notice]:

@@ -222,44 +222,59 @@ def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
     """
     if len(offers) == 1 and offers[0].min_quantity <= quantity and offers[0].stock is None:
         return Purchase(fen(offers[0].unit_price_cny) * quantity, ((offers[0], quantity),), 0)
+    return purchases(offers, quantity)[quantity]
+
+
+def purchases(offers: Sequence[Offer], most: int) -> tuple[Purchase, ...]:
+    """How 0, 1, ... `most` pieces are bought; each as `purchase` says, in one go over the offers."""
     dearest = max(fen(offer.unit_price_cny) for offer in offers)
     # pieces covered -> (cost, used pieces, minus the pieces of each seller so far) and the lines bought; less is better
     best: dict[int, tuple[tuple[int, int, tuple[int, ...]], tuple[tuple[Offer, int], ...]]] = {0: ((0, 0, ()), ())}
     for tiers in _with_breaks(offers):
+        of_seller = [
+            (n, tier, fen(tier.unit_price_cny) * n, n if tier.condition == "used" else 0)
+            for n in range(1, most + 1)
+            for tier in (_cheapest_tier(tiers, n),)
+            if tier is not None
+        ]
         merged = {have: ((cost, used, (*taken, 0)), lines) for have, ((cost, used, taken), lines) in best.items()}
-        for n in range(1, quantity + 1):
-            tier = _cheapest_tier(tiers, n)
-            if tier is None:
-                continue
-            cost_of_n, used_of_n = fen(tier.unit_price_cny) * n, n if tier.condition == "used" else 0
-            for have, ((cost, used, taken), lines) in best.items():
-                if have + n <= quantity:
-                    key = (cost + cost_of_n, used + used_of_n, (*taken, -n))
-                    if have + n not in merged or key < merged[have + n][0]:
-                        merged[have + n] = (key, (*lines, (tier, n)))
+        for have, ((cost, used, taken), lines) in best.items():
+            for n, tier, price, second_hand in of_seller:
+                if have + n > most:
+                    break
+                key = (cost + price, used + second_hand, (*taken, -n))
+                if have + n not in merged or key < merged[have + n][0]:
+                    merged[have + n] = (key, (*lines, (tier, n)))
         best = merged
-    covered = max(best)
-    (cost, _, _), lines = best[covered]
-    missing = quantity - covered
-    return Purchase(cost + missing * dearest, lines, missing)
+    bought = []
+    for quantity in range(most + 1):
+        covered = max(have for have in best if have <= quantity)
+        (cost, _, _), lines = best[covered]
+        bought.append(Purchase(cost + (quantity - covered) * dearest, lines, quantity - covered))
+    return tuple(bought)
 
 
 def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
+    """The rows of each seller and condition; a row whose minimum quantity stands there already opens the next group."""
     groups: list[list[Offer]] = []
+    of_seller: dict[tuple[str, str], list[list[Offer]]] = {}
+    seen: dict[tuple[str, str, int], int] = {}
     for offer in offers:
-        for group in groups:
-            same_seller = group[0].vendor == offer.vendor and group[0].condition == offer.condition
-            if same_seller and all(tier.min_quantity != offer.min_quantity for tier in group):
-                group.append(offer)
-                break
+        seller = (offer.vendor, offer.condition)
+        held = of_seller.setdefault(seller, [])
+        turn = seen.get((*seller, offer.min_quantity), 0)
+        seen[(*seller, offer.min_quantity)] = turn + 1
+        if turn < len(held):
+            held[turn].append(offer)
         else:
             groups.append([offer])
+            held.append(groups[-1])
     return groups
 
 
 def _cheapest_tier(tiers: Sequence[Offer], quantity: int) -> Offer | None:
-    stocks = [tier.stock for tier in tiers if tier.stock is not None]
-    if stocks and quantity > max(stocks):
+    stock = max((tier.stock for tier in tiers if tier.stock is not None), default=quantity)
+    if quantity > stock:
         return None
     open_tiers = [tier for tier in tiers if tier.min_quantity <= quantity]
-    return min(open_tiers, key=lambda tier: fen(tier.unit_price_cny), default=None)
+    return min(open_tiers, key=lambda tier: tier.unit_price_cny, default=None)

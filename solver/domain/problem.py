@@ -10,16 +10,15 @@ import hashlib
 import json
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
+from solver.domain.goal_names import GOALS, Goal
 from solver.domain.records import Catalog, Flag, Id, Record, Workload
 from solver.domain.units import Amps, Cny, Count, Days, Share, Volts, Watts
 
-Goal = Literal["batch", "epoch", "value", "cost"]
-GOALS: tuple[str, ...] = get_args(Goal)
 MAX_OPTION_CARDS = 8
 """Options are enumerated up to this many cards; `max_cards` and the slots bind as rules below it."""
 

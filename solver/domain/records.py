@@ -5,12 +5,14 @@ Modify this module when a new fact about hardware or training enters the problem
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections import Counter
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from solver.domain.units import (
     BytesPerParameter,
@@ -37,10 +39,48 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def known_keys(record: type[BaseModel], path: str = "") -> dict[str, tuple[str, ...]]:
+    """The field names of a record and of every record inside it, by dotted path without list positions."""
+    found = {path: tuple(record.model_fields)}
+    for name, field in record.model_fields.items():
+        for inner in _records_in(field.annotation):
+            found.update(known_keys(inner, f"{path}.{name}" if path else name))
+    return found
+
+
+def _records_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for argument in get_args(annotation) for record in _records_in(argument)]
+
+
 Id = Annotated[str, Field(strict=True, min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Text = Annotated[str, Field(strict=True, max_length=2000)]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+def _date(value: object) -> datetime.date:
+    """A date or its text YYYY-MM-DD; never a number, which pydantic would take for seconds since 1970."""
+    if isinstance(value, str) and len(value) == 10:
+        with contextlib.suppress(ValueError):
+            return datetime.date.fromisoformat(value)
+    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    raise ValueError("must be a date such as 2023-07-01")
+
+
+Date = Annotated[datetime.date, BeforeValidator(_date)]
+
+
+def _whole_key(value: object) -> object:
+    """A count as the key of a mapping: files have it as text. '04' would be a second spelling of 4."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 2 and value[0] != "0":
+        return int(value)
+    return value
+
+
+CardCount = Annotated[int, BeforeValidator(_whole_key), Field(strict=True, ge=1, le=64)]
 Basis = Literal["guide", "source", "computed", "assumed", "unverified"]
 """Where a figure comes from: the guide that started the project, a public source, computed from such figures, a
 planning assumption, or a source nobody could verify (a memory, an analogy)."""
@@ -161,7 +201,7 @@ class Platform(Record):
     air_delta_t_c: Celsius
     max_axial_cards: Count = 2
     max_card_length_mm: Annotated[int, Field(strict=True, ge=1, le=5000)] | None = None
-    extra_cost_cny: dict[Annotated[int, Field(ge=1, le=64)], Cny] = Field(default_factory=dict)
+    extra_cost_cny: dict[CardCount, Cny] = Field(default_factory=dict)
     """Extra cost of a build with that many cards (cooling, assembly, upkeep); none where a count is absent."""
     availability: Text | None = None
     notes: Text | None = None
@@ -179,8 +219,8 @@ class Offer(Record):
     stock: Count | None = None
     min_quantity: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
     vendor: Text = ""
-    quote_date: datetime.date | None = None
-    valid_until: datetime.date | None = None
+    quote_date: Date | None = None
+    valid_until: Date | None = None
     tax_included: Flag | None = None
     lead_time_days: Count | None = None
     source: Text = ""
@@ -238,18 +278,32 @@ class Workload(Record):
 
 
 class Catalog(Record):
-    """All that can be chosen and all prices. Ids are unique; entries are kept in order of id."""
+    """All that can be chosen and all prices. Ids are unique; entries are kept in order of id.
+
+    Offers are in order of their item's id, those of one item as given: the same entries make the same catalogue (and
+    fingerprint), wherever they were read.
+    """
 
     cards: tuple[Card, ...]
     platforms: tuple[Platform, ...]
     offers: tuple[Offer, ...]
 
+    @field_validator("cards", "platforms")
+    @classmethod
+    def _by_id(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted(entries, key=lambda entry: str(entry.id)))
+
+    @field_validator("offers")
+    @classmethod
+    def _by_item(cls, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        return tuple(sorted(offers, key=lambda offer: offer.item_id))
+
     @model_validator(mode="after")
     def _unique(self) -> Self:
         for what, entries in (("card", self.cards), ("platform", self.platforms)):
             ids = [entry.id for entry in entries]
-            twice = sorted({i for i in ids if ids.count(i) > 1}) if len(ids) != len(set(ids)) else []
-            if twice:
+            if len(ids) != len(set(ids)):
+                twice = sorted(i for i, times in Counter(ids).items() if times > 1)
                 raise ValueError(f"{what} ids must be unique; twice: {', '.join(twice[:5])}")
         shared = {c.id for c in self.cards} & {p.id for p in self.platforms}
         if shared:

@@ -322,7 +322,6 @@ def _purchases(problem: Problem, items: list[str], most: int, with_used: bool) -
     table = np.zeros((3, len(items), most + 1), dtype=np.int64)
     for row, item in enumerate(items):
         offers = offers_for(problem, item, with_used)
-        for n in range(1, most + 1):
-            bought = physics.purchase(offers, n)
+        for n, bought in enumerate(physics.purchases(offers, most)[1:], start=1):
             table[:, row, n] = bought.cost_fen, bought.missing, bought.used
     return table[0], table[1], table[2]

@@ -1,0 +1,266 @@
+"""The catalogue as people and programs read it: a list with prices, and every figure of one entry with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from solver.domain.records import Card, Catalog, Offer, Platform, Provenance, Record, Workload
+from solver.report import markdown
+from solver.report.json_form import SCHEMA_VERSION
+from solver.report.wording import money
+
+Entry = Card | Platform | Workload
+Rows = list[tuple[str, ...]]
+
+CARD_COLUMNS = ("card", "memory GB", "TDP W", "price CNY", "dated", "price from", "unverified")
+PLATFORM_COLUMNS = ("platform", "slots", "PSU W", "price CNY", "dated", "price from", "unverified")
+_RIGHT = (1, 2, 3)
+
+
+def cheapest(catalog: Catalog, item_id: str) -> Offer | None:
+    """The offer of the lowest unit price, new before used; None without a price."""
+    offers = catalog.offers_by_item.get(item_id, ())
+    return min(offers, key=lambda offer: (offer.unit_price_cny, offer.condition == "used"), default=None)
+
+
+def _price(catalog: Catalog, item_id: str) -> tuple[str, str, str]:
+    offer = cheapest(catalog, item_id)
+    if offer is None:
+        return "no price", "", ""
+    others = len(catalog.offers_by_item[item_id]) - 1
+    parts = [offer.vendor or offer.source or offer.basis, "used" if offer.condition == "used" else ""]
+    parts.append(f"and {others} more offer{'s' if others > 1 else ''}" if others else "")
+    dated = offer.quote_date.isoformat() if offer.quote_date else "no date"
+    return money(offer.unit_price_cny), dated, ", ".join(part for part in parts if part)
+
+
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names)} figure{'s' if len(names) > 1 else ''}" if names else ""
+
+
+def card_rows(catalog: Catalog) -> Rows:
+    """A row for each card: id, memory, TDP, cheapest price with date and source, unverified figures."""
+    return [
+        (c.id, f"{c.vram_mib / 1024:.1f}", str(c.tdp_w), *_price(catalog, c.id), _count(c.unverified))
+        for c in catalog.cards
+    ]
+
+
+def platform_rows(catalog: Catalog) -> Rows:
+    """A row for each platform."""
+    return [
+        (p.id, str(p.expansion_slots), str(p.psu.rated_w), *_price(catalog, p.id), _count(p.unverified))
+        for p in catalog.platforms
+    ]
+
+
+def availability(catalog: Catalog) -> Rows:
+    """(id, what is known of its availability) for the entries that say something."""
+    return [(e.id, e.availability) for e in _both(catalog) if e.availability]
+
+
+def unverified(catalog: Catalog) -> Rows:
+    """(id, the figures that no public source confirms) for the entries that have such."""
+    return [(e.id, ", ".join(e.unverified)) for e in _both(catalog) if e.unverified]
+
+
+def _both(catalog: Catalog) -> tuple[Card | Platform, ...]:
+    return (*catalog.cards, *catalog.platforms)
+
+
+_NOTES = (("availability", availability), ("unverified: no public source confirms these figures", unverified))
+
+
+def list_object(catalog: Catalog, workloads: Sequence[Workload]) -> dict[str, Any]:
+    """The JSON object of `catalog list`."""
+
+    def row(entry: Card | Platform, **figures: Any) -> dict[str, Any]:
+        offer = cheapest(catalog, entry.id)
+        return {
+            "id": entry.id,
+            "name": entry.name,
+            **figures,
+            "price": None if offer is None else offer.model_dump(mode="json", exclude={"item_id"}),
+            "offers": len(catalog.offers_by_item.get(entry.id, ())),
+            "unverified": list(entry.unverified),
+            "availability": entry.availability,
+        }
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "cards": [row(card, vram_mib=card.vram_mib, tdp_w=card.tdp_w) for card in catalog.cards],
+        "platforms": [
+            row(platform, expansion_slots=platform.expansion_slots, psu_rated_w=platform.psu.rated_w)
+            for platform in catalog.platforms
+        ],
+        "workloads": [{"id": work.id, "name": work.name} for work in workloads],
+    }
+
+
+def print_list(catalog: Catalog, workloads: Sequence[Workload], console: Console) -> None:
+    """The whole catalogue as tables, then what is known of availability."""
+    for columns, rows in ((CARD_COLUMNS, card_rows(catalog)), (PLATFORM_COLUMNS, platform_rows(catalog))):
+        console.print(_table(columns, rows, right=_RIGHT))
+    console.print(_table(("workload", "what it trains"), [(work.id, work.name) for work in workloads]))
+    for title, told in _NOTES:
+        notes = told(catalog)
+        if notes:
+            console.print(Text(title, style="bold"))
+            for item, text in notes:
+                console.print(Text(f"  {item}: {text}"))
+            console.print()
+    console.print(Text("prices are those of the day named; what has no price is never chosen", style="dim"))
+
+
+def list_markdown(catalog: Catalog, workloads: Sequence[Workload]) -> str:
+    """The whole catalogue as Markdown."""
+    lines: list[str] = []
+    for columns, rows in ((CARD_COLUMNS, card_rows(catalog)), (PLATFORM_COLUMNS, platform_rows(catalog))):
+        lines += [*markdown.table(columns, (map_escaped(row) for row in rows), right=_RIGHT), ""]
+    lines += markdown.table(("workload", "what it trains"), (map_escaped((w.id, w.name)) for w in workloads))
+    for title, told in _NOTES:
+        notes = [f"- {markdown.escaped(item)}: {markdown.escaped(text)}" for item, text in told(catalog)]
+        lines += ["", f"{title.capitalize()}:", "", *notes] if notes else []
+    return "\n".join(lines) + "\n"
+
+
+def map_escaped(row: Sequence[str]) -> list[str]:
+    """The cells of a row as Markdown."""
+    return [markdown.escaped(cell) for cell in row]
+
+
+def sources_of(entry: Entry) -> list[str]:
+    """The sources of an entry's figures, with their dates, each once."""
+    return list(dict.fromkeys(_source(origin) for origin in entry.provenance))
+
+
+def _source(origin: Provenance) -> str:
+    return origin.source + (f" ({origin.date})" if origin.date else "")
+
+
+def figure_rows(entry: Entry) -> Rows:
+    """(field, value, basis, number of its source) for every field that is known; groups part by part."""
+    origins = {field: origin for origin in entry.provenance for field in origin.fields}
+    numbers = {source: number for number, source in enumerate(sources_of(entry), start=1)}
+    rows: Rows = []
+    for name, value in _fields(entry):
+        origin = origins.get(name) or origins.get(name.partition(".")[0])
+        said = ("", "") if origin is None else (origin.basis, str(numbers[_source(origin)]))
+        rows.append((name, value, *said))
+    return rows
+
+
+def _fields(record: Record, prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name in type(record).model_fields:
+        value = getattr(record, name)
+        if name == "provenance" or value is None or value == () or value == {}:
+            continue
+        if isinstance(value, Record):
+            found += _fields(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, _plain(value)))
+    return found
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Record):
+        return ", ".join(f"{name} {_plain(getattr(value, name))}" for name in type(value).model_fields)
+    if isinstance(value, dict):
+        return " + ".join(f"{_plain(count)} x {kind}" for kind, count in value.items())
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], dict):
+            return " or ".join(_plain(part) for part in value)
+        return ", ".join(": ".join(map(_plain, part)) if isinstance(part, tuple) else _plain(part) for part in value)
+    return str(value)
+
+
+OFFER_COLUMNS = (
+    "price CNY",
+    "condition",
+    "from",
+    "stock",
+    "vendor",
+    "dated",
+    "valid until",
+    "tax",
+    "delivery",
+    "source",
+)
+
+
+def offer_rows(offers: Sequence[Offer]) -> Rows:
+    """A row for each offer."""
+    return [
+        (
+            money(o.unit_price_cny),
+            o.condition,
+            f"{o.min_quantity} up",
+            "" if o.stock is None else str(o.stock),
+            o.vendor,
+            o.quote_date.isoformat() if o.quote_date else "",
+            o.valid_until.isoformat() if o.valid_until else "",
+            {None: "", True: "included", False: "without"}[o.tax_included],
+            "" if o.lead_time_days is None else f"{o.lead_time_days} days",
+            ", ".join(part for part in (o.basis, o.source) if part),
+        )
+        for o in offers
+    ]
+
+
+def show_object(entry: Entry, offers: Sequence[Offer]) -> dict[str, Any]:
+    """The JSON object of `catalog show`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": type(entry).__name__.lower(),
+        "entry": entry.model_dump(mode="json"),
+        "offers": [offer.model_dump(mode="json") for offer in offers],
+    }
+
+
+def print_entry(entry: Entry, offers: Sequence[Offer], console: Console) -> None:
+    """Every figure of an entry with its basis and source, then its offers."""
+    console.print(Text(f"{entry.name} ({type(entry).__name__.lower()} {entry.id})", style="bold"))
+    console.print(_table(("field", "value", "basis", "source"), figure_rows(entry)))
+    for number, source in enumerate(sources_of(entry), start=1):
+        console.print(Text(f"  source {number}: {source}"))
+    if isinstance(entry, Workload):
+        return
+    if not offers:
+        console.print(Text("no price: never chosen", style="yellow"))
+        return
+    rows = offer_rows(offers)
+    filled = [i for i in range(len(OFFER_COLUMNS)) if any(row[i] for row in rows)]
+    console.print(_table([OFFER_COLUMNS[i] for i in filled], [tuple(row[i] for i in filled) for row in rows], (0,)))
+
+
+def entry_markdown(entry: Entry, offers: Sequence[Offer]) -> str:
+    """One entry as Markdown."""
+    lines = [f"## {markdown.escaped(entry.name)} ({type(entry).__name__.lower()} {markdown.escaped(entry.id)})", ""]
+    lines += markdown.table(("field", "value", "basis", "source"), (map_escaped(row) for row in figure_rows(entry)))
+    lines += ["", *(f"{i}. {markdown.escaped(source)}" for i, source in enumerate(sources_of(entry), start=1))]
+    if offers:
+        lines += ["", *markdown.table(OFFER_COLUMNS, (map_escaped(row) for row in offer_rows(offers)), right=(0,))]
+    elif not isinstance(entry, Workload):
+        lines += ["", "No price: never chosen."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> Table:
+    made = Table(box=box.SIMPLE_HEAD)
+    for position, name in enumerate(columns):
+        last = position == len(columns) - 1
+        made.add_column(name, justify="right" if position in right else "left", overflow="fold", no_wrap=position == 0)
+        if last:
+            made.columns[-1].ratio = 1
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made

@@ -1,0 +1,87 @@
+"""What is told of a plan, an offer and a check, as words: the same in the terminal, in Markdown and in reports.
+
+Modify this module when an answer should say something new; how it looks is decided where it is printed.
+"""
+
+from __future__ import annotations
+
+from solver.check import CheckReport
+from solver.domain.plan import OrderLine, Plan
+from solver.report.wording import money, number, spread
+
+
+def plan_title(plan: Plan) -> str:
+    """'2x A100 80GB PCIe at 300 W each, on Guide base system'."""
+    return f"{plan.card_count}x {plan.card_name} at {plan.power_limit_w} W each, on {plan.platform_name}"
+
+
+def plan_facts(plan: Plan) -> list[tuple[str, str]]:
+    """What follows from a plan, as (name, value)."""
+    limit = (
+        "its TDP" if plan.power_limit_w == plan.tdp_w else f"TDP {plan.tdp_w} W; {plan.speed_share:.1%} of full speed"
+    )
+    facts = [
+        ("plan", f"{plan.card_count}x {plan.card_name} ({plan.card_id})"),
+        ("power limit", f"{plan.power_limit_w} W per card ({limit})"),
+        ("platform", f"{plan.platform_name} ({plan.platform_id})"),
+        ("total cost", f"{money(plan.cost_cny)} CNY"),
+        ("total batch", f"{plan.total_batch} samples ({plan.card_count} cards x micro-batch {plan.micro_batch})"),
+        ("step", f"{number(plan.step_seconds.expected)} s, {plan.steps_per_epoch:,} steps per epoch"),
+        ("epoch", spread(plan.epoch_hours)),
+        (
+            "training",
+            f"{spread(plan.training_hours)}, {number(plan.preparation_hours.expected)} h of preparation included",
+        ),
+        ("at the wall", f"{number(plan.wall_power_w, 0)} W; {_margins(plan)}"),
+        ("heat in the case", f"{plan.heat_w:,} W (power supply at {number(plan.psu_load_percent, 1)} % load)"),
+        ("host RAM", f"{number(plan.host_ram_gb, 1)} GB"),
+    ]
+    if plan.nvlink_pairs:
+        facts.append(("NVLink", f"{plan.nvlink_pairs} pair(s) possible; bridges not priced"))
+    return facts
+
+
+def _margins(plan: Plan) -> str:
+    """'1,188 W under the socket's 2,200 W, 748 W under the 1,760 W advised for long loads'."""
+    parts = []
+    for watts, what in ((plan.socket_w, "the socket's {} W"), (plan.long_load_w, "the {} W advised for long loads")):
+        left = watts - plan.wall_power_w
+        parts.append(f"{number(abs(left), 0)} W {'under' if left >= 0 else 'OVER'} {what.format(number(watts, 0))}")
+    return ", ".join(parts)
+
+
+def offer_words(line: OrderLine) -> str:
+    """'new, used' and whose offer it is, of which day, until when, and what is known of tax and delivery."""
+    parts = [line.condition, line.vendor]
+    if line.quote_date is not None:
+        parts.append(line.quote_date.isoformat())
+    if line.valid_until is not None:
+        parts.append(f"valid until {line.valid_until.isoformat()}")
+    if line.tax_included is not None:
+        parts.append("tax included" if line.tax_included else "without tax")
+    if line.lead_time_days is not None:
+        parts.append(f"{line.lead_time_days} days" if line.lead_time_days else "from stock")
+    return ", ".join(part for part in (*parts, line.basis) if part)
+
+
+def check_headline(report: CheckReport) -> tuple[str, list[str]]:
+    """Whether a rig holds, in a sentence, and a line for each broken part of a limit with its margin."""
+    title = plan_title(report.plan)
+    if report.holds:
+        headline = f"holds: {title} keeps to every limit"
+    elif report.broken:
+        headline = f"does not hold: {title} breaks {', '.join(dict.fromkeys(row.limit for row in report.broken))}"
+    else:
+        headline = f"cannot be vouched for: {title} has no full price"
+    details = []
+    for row in report.broken:
+        part = f" ({row.part})" if row.part else ""
+        wanted = "at least" if row.at_least else "of"
+        details.append(
+            f"{row.limit}{part}: {number(row.used)} {wanted} {number(row.capacity)} {row.unit}, "
+            f"{number(-row.headroom)} {row.unit} {'too few' if row.at_least else 'too many'}"
+        )
+    if report.power_limits_that_fit is not None:
+        low, high = report.power_limits_that_fit
+        details.append(f"it holds at a power limit of {low} to {high} W per card")
+    return headline, details
