@@ -21,7 +21,7 @@ from ortools.sat.python import cp_model_helper as cp
 from solver import __version__
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
-from solver.domain.limits import UNMOVED, Moved
+from solver.domain.limits import UNMOVED, Figures, Moved
 from solver.domain.notices import notices_for
 from solver.domain.plan import (
     Choice,
@@ -37,7 +37,9 @@ from solver.domain.plan import (
     usage_of,
 )
 from solver.domain.problem import Problem, catalog_digest
+from solver.model.bound import within_reach
 from solver.model.build import Model, build
+from solver.model.groups import LARGE, number_of_pairs
 from solver.model.pairs import Pairs, pairs_of
 from solver.model.prune import survivors
 from solver.model.rules import inequalities, violated_sets
@@ -91,7 +93,8 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
         SolverFailure: the solver broke or its answer did not survive the re-check in plain integers.
     """
     started = time.perf_counter()
-    pairs = pairs_of(problem)
+    large = options.prune and number_of_pairs(problem) > LARGE
+    pairs = within_reach(problem) if large else pairs_of(problem)
     rules = list(inequalities(problem, pairs))
     order = pairs.order(problem.goal)
     kept = survivors(order, violated_sets(rules, len(pairs))) if options.prune else order
@@ -117,7 +120,7 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
         bound_at=bound_at,
         today=options.today,
         statistics=lambda: Statistics(
-            pairs=len(pairs),
+            pairs=pairs.total,
             pairs_in_model=len(chosen),
             solve_ms=round((ended - solving) * 1000, 3),
             total_ms=round((time.perf_counter() - started) * 1000, 3),
@@ -144,8 +147,8 @@ def result_of(
     """
     plan, usage, objective = None, tuple[Usage, ...](), None
     if chosen is not None:
-        plan = checked_plan(problem, pairs, chosen)
-        usage = usage_of(problem, figures_of(problem, pairs.choice(chosen)))
+        usage = usage_of(problem, checked_figures(problem, pairs, chosen))
+        plan = plan_of(problem, pairs.choice(chosen))
         objective = _objective(problem, pairs, chosen)
     return Result(
         status=status,
@@ -259,7 +262,13 @@ def _objective(problem: Problem, pairs: Pairs, index: int) -> float:
 
 
 def checked_plan(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMOVED) -> Plan:
-    """The plan of a pair, after recomputing all its figures in plain integers and holding it against every limit.
+    """The plan of a pair whose figures have passed `checked_figures`."""
+    checked_figures(problem, pairs, index, moved)
+    return plan_of(problem, pairs.choice(index))
+
+
+def checked_figures(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMOVED) -> Figures:
+    """The figures of a pair, recomputed in plain integers and held against every limit.
 
     `moved` names the rows that a what-if moves (see `limits.rows`).
 
@@ -277,7 +286,7 @@ def checked_plan(problem: Problem, pairs: Pairs, index: int, moved: Moved = UNMO
     failed = broken(problem, figures, moved)
     if failed:
         raise SolverFailure(f"{choice} breaks {', '.join(row.limit for row in failed)}")
-    return plan_of(problem, choice)
+    return figures
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ortools.sat.python import cp_model_helper as cp
 
+from solver.model.parts import Ints
 from solver.model.rules import Inequality
 
 _INT64_LOW, _INT64_HIGH = -(2**63), 2**63 - 1
@@ -54,6 +55,7 @@ def build(
     one.exactly_one.literals.extend(variables)
     switches: dict[str, int] = {}
     largest = 2**61 // max(1, size)
+    rows = np.array(chosen, dtype=np.int64)
     for rule in rules:
         row = proto.constraints.add()
         row.name = rule.name
@@ -64,23 +66,21 @@ def build(
                 switch.domain.extend([0, 1])
                 switches[rule.row.limit] = size + len(switches)
             row.enforcement_literal.append(switches[rule.row.limit])
-        _fill(row, rule, chosen, variables, largest)
+        _fill(row, rule, rows, variables, largest)
     proto.objective.vars.extend(variables)
     proto.objective.coeffs.extend(list(ranks))
     return Model(proto, size, switches)
 
 
-def _fill(
-    row: cp.ConstraintProto, rule: Inequality, chosen: Sequence[int], variables: Sequence[int], largest: int
-) -> None:
+def _fill(row: cp.ConstraintProto, rule: Inequality, chosen: Ints, variables: Sequence[int], largest: int) -> None:
     """Write sum(coefficient * variable) <= bound of a rule into a row of the model."""
-    coefficients, bound = rule.coefficients[list(chosen)], rule.bound
-    if len(chosen) and max(int(np.abs(coefficients).max()), abs(bound)) > largest:
+    coefficients, bound = rule.coefficients[chosen].tolist(), rule.bound
+    if coefficients and max(max(coefficients), -min(coefficients), abs(bound)) > largest:
         # The sum could leave 64 bits. Exactly one pair is chosen, so the excess over the bound says the same, and
         # cutting it keeps its sign.
-        coefficients, bound = np.clip(coefficients - bound, -largest, largest), 0
+        coefficients, bound = [min(largest, max(-largest, each - bound)) for each in coefficients], 0
     row.linear.vars.extend(variables)
-    row.linear.coeffs.extend(coefficients.tolist())
+    row.linear.coeffs.extend(coefficients)
     row.linear.domain.extend([_INT64_LOW, bound])
 
 
@@ -114,12 +114,13 @@ def build_blocks(blocks: Sequence[Block]) -> tuple[cp.CpModelProto, list[int]]:
         one = proto.constraints.add()
         one.name = f"one_rig_{number}"
         one.exactly_one.literals.extend([*variables, size - 1])
+        rows = np.array(block.chosen, dtype=np.int64)
         for rule in block.rules:
             row = proto.constraints.add()
             if rule.bound < 0:
                 # Only a chosen rig is held to the row: without one its sum is 0, which a bound below 0 would refuse.
                 row.enforcement_literal.append(-size)
-            _fill(row, rule, block.chosen, variables, 2**61 // max(1, count))
+            _fill(row, rule, rows, variables, 2**61 // max(1, count))
         proto.objective.vars.extend([*variables, size - 1])
         proto.objective.coeffs.extend(range(count + 1))
     return proto, starts
