@@ -97,12 +97,12 @@ class Space:
     @property
     def cards(self) -> tuple[Card, ...]:
         """The cards that `pairs.card` numbers."""
-        return self.pairs.cards
+        return self.pairs.hardware.cards
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
         """The platforms that `pairs.platform` numbers."""
-        return self.pairs.platforms
+        return self.pairs.hardware.platforms
 
     def keys(self, goal: str) -> tuple[Any, ...]:
         """The columns by which a goal orders the pairs, ties included, the first one first; less is better."""

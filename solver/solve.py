@@ -37,7 +37,9 @@ from solver.domain.plan import (
     usage_of,
 )
 from solver.domain.problem import Problem, catalog_digest
+from solver.model.bound import within_reach
 from solver.model.build import Model, build
+from solver.model.groups import LARGE, number_of_pairs
 from solver.model.pairs import Pairs, pairs_of
 from solver.model.prune import survivors
 from solver.model.rules import inequalities, violated_sets
@@ -91,7 +93,8 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
         SolverFailure: the solver broke or its answer did not survive the re-check in plain integers.
     """
     started = time.perf_counter()
-    pairs = pairs_of(problem)
+    large = options.prune and number_of_pairs(problem) > LARGE
+    pairs = within_reach(problem) if large else pairs_of(problem)
     rules = list(inequalities(problem, pairs))
     order = pairs.order(problem.goal)
     kept = survivors(order, violated_sets(rules, len(pairs))) if options.prune else order
@@ -117,7 +120,7 @@ def optimize(problem: Problem, options: Options = Options()) -> Result:
         bound_at=bound_at,
         today=options.today,
         statistics=lambda: Statistics(
-            pairs=len(pairs),
+            pairs=pairs.total,
             pairs_in_model=len(chosen),
             solve_ms=round((ended - solving) * 1000, 3),
             total_ms=round((time.perf_counter() - started) * 1000, 3),
@@ -144,8 +147,8 @@ def result_of(
     """
     plan, usage, objective = None, tuple[Usage, ...](), None
     if chosen is not None:
-        plan = checked_plan(problem, pairs, chosen)
-        usage = usage_of(problem, figures_of(problem, pairs.choice(chosen)))
+        usage = usage_of(problem, checked_figures(problem, pairs, chosen))
+        plan = plan_of(problem, pairs.choice(chosen))
         objective = _objective(problem, pairs, chosen)
     return Result(
         status=status,

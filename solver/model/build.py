@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ortools.sat.python import cp_model_helper as cp
 
-from solver.model.pairs import Ints
+from solver.model.parts import Ints
 from solver.model.rules import Inequality
 
 _INT64_LOW, _INT64_HIGH = -(2**63), 2**63 - 1
@@ -55,6 +55,7 @@ def build(
     one.exactly_one.literals.extend(variables)
     switches: dict[str, int] = {}
     largest = 2**61 // max(1, size)
+    rows = np.array(chosen, dtype=np.int64)
     for rule in rules:
         row = proto.constraints.add()
         row.name = rule.name
@@ -65,24 +66,22 @@ def build(
                 switch.domain.extend([0, 1])
                 switches[rule.row.limit] = size + len(switches)
             row.enforcement_literal.append(switches[rule.row.limit])
-        _fill(row, rule, chosen, variables, largest)
+        _fill(row, rule, rows, variables, largest)
     if ranks is not None:
         proto.objective.vars.extend(variables)
         proto.objective.coeffs.extend(list(ranks))
     return Model(proto, size, switches)
 
 
-def _fill(
-    row: cp.ConstraintProto, rule: Inequality, chosen: Sequence[int], variables: Sequence[int], largest: int
-) -> None:
+def _fill(row: cp.ConstraintProto, rule: Inequality, chosen: Ints, variables: Sequence[int], largest: int) -> None:
     """Write sum(coefficient * variable) <= bound of a rule into a row of the model."""
-    coefficients, bound = rule.coefficients[list(chosen)], rule.bound
-    if len(chosen) and max(int(np.abs(coefficients).max()), abs(bound)) > largest:
+    coefficients, bound = rule.coefficients[chosen].tolist(), rule.bound
+    if coefficients and max(max(coefficients), -min(coefficients), abs(bound)) > largest:
         # The sum could leave 64 bits. Exactly one pair is chosen, so the excess over the bound says the same, and
         # cutting it keeps its sign.
-        coefficients, bound = np.clip(coefficients - bound, -largest, largest), 0
+        coefficients, bound = [min(largest, max(-largest, each - bound)) for each in coefficients], 0
     row.linear.vars.extend(variables)
-    row.linear.coeffs.extend(coefficients.tolist())
+    row.linear.coeffs.extend(coefficients)
     row.linear.domain.extend([_INT64_LOW, bound])
 
 

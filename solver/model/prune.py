@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.model.pairs import Ints
+from solver.model.parts import Ints
 
 
 def survivors(order: Ints, violated: Ints) -> Ints:
@@ -26,12 +26,10 @@ def survivors(order: Ints, violated: Ints) -> Ints:
     feasible = np.flatnonzero(ranked == 0)
     if feasible.size:  # it violates a subset of whatever comes after it
         ranked = ranked[: int(feasible[0]) + 1]
-    sets, first = np.unique(ranked, return_index=True)
+    positions, sets = np.arange(len(ranked)), ranked
     kept: list[int] = []
-    kept_sets: list[int] = []
-    for position in np.argsort(first):
-        mask = int(sets[position])
-        if not any(held & mask == held for held in kept_sets):
-            kept_sets.append(mask)
-            kept.append(int(first[position]))
+    while len(sets):
+        kept.append(int(positions[0]))
+        not_pruned = (sets & sets[0]) != sets[0]  # by the first, which is the best left
+        positions, sets = positions[not_pruned], sets[not_pruned]
     return order[np.array(kept, dtype=np.int64)]
