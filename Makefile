@@ -19,7 +19,7 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports proto-check pytest proto oracle bench bench-quick clean
+.PHONY: help run test lint types imports proto-check pytest proto oracle oracle-explain bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -61,6 +61,9 @@ proto: $(VENV)/.dev ## generate solver/api/v1 from proto/ again
 
 oracle: $(VENV)/.dev ## compare CASES random problems with brute force
 	$(PY) -m tests.oracle_run --cases $(CASES)
+
+oracle-explain: $(VENV)/.dev ## hold CASES explanations and curves of random problems against brute force
+	$(PY) -m tests.explain_run --cases $(CASES)
 
 bench: $(VENV)/.dev ## measure, the long way
 	$(PY) -m benchmarks

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from solver.batch import Patience, Space, best_of_each
+from solver.batch import Patience, Space, TooManyPairs, best_of_each
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import CardAccount, Explanation, Miss
 from solver.domain.goals import GOAL_SPECS
@@ -299,3 +299,10 @@ def test_miss_without_a_fit() -> None:
     assert account.miss.nearest is None
     assert account.miss.fits_w is None
     assert "vram" in miss_words(account)
+
+
+def test_too_large_a_catalogue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that a catalogue with more pairs than are held at once is refused by number, before it is built."""
+    monkeypatch.setattr("solver.batch.MOST_PAIRS", 1000)
+    with pytest.raises(TooManyPairs, match=r"1,\d\d\d pairs.*1,000 at most"):
+        explain(guide_problem(budget_cny=300_000))

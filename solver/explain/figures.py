@@ -112,7 +112,7 @@ def _fixed(timing: Timing) -> Walk:
     slope, start = steps * timing.scaling, steps * micro * timing.today_sample_us
     at = np.flatnonzero(good)
     one = np.ones(len(at), dtype=np.int64)
-    return Lines.of(timing.at[at], before[at], slope[at], start[at], one, after[at], timing.epoch_cap_us, end)
+    return Lines.of(timing.at[at], before[at], slope[at], start[at], one, after[at], timing.epoch_cap_us)
 
 
 def _per_sample(timing: Timing) -> Walk:

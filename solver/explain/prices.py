@@ -111,7 +111,7 @@ def _lines(space: Space, item: _Item) -> Lines:
     after = dense_rank(keys[moving + 1 :])[at]
     divisor = f.total_batch[at] if axes[moving] == "cost_per_sample" else np.ones(len(at), dtype=np.int64)
     budget = next((rule.bound for rule in space.rules if rule.row.limit == "budget"), None)
-    return Lines.of(at, before, slope, start, np.maximum(divisor, 1), after, budget, HIGHEST_FEN)
+    return Lines.of(at, before, slope, start, np.maximum(divisor, 1), after, budget)
 
 
 def _record(found: _Found, rig: Distinct, answers: Any) -> PriceRange:

@@ -92,15 +92,10 @@ class Lines:
 
     @classmethod
     def of(
-        cls, pairs: Ints, before: Ints, slope: Ints, start: Ints, divisor: Ints, after: Ints, cap: int | None, end: int
+        cls, pairs: Ints, before: Ints, slope: Ints, start: Ints, divisor: Ints, after: Ints, cap: int | None
     ) -> Lines:
-        """From columns of the pairs that keep to all other limits; `cap` bounds slope * value + start.
-
-        `end` is the largest value that will be looked at.
-        """
-        largest = int(np.abs(slope).max(initial=0)) * end + int(np.abs(start).max(initial=0))
-        most = int(divisor.max(initial=1))
-        if largest * most * 2 >= _INT64_SAFE or largest * most * most >= _INT64_SAFE:
+        """From columns of the pairs that keep to all other limits; `cap` bounds slope * value + start."""
+        if int(np.abs(start).max(initial=0)) * int(divisor.max(initial=1)) * 2 >= _INT64_SAFE:
             slope, start, divisor = (column.astype(object) for column in (slope, start, divisor))
         low = np.zeros(len(pairs), dtype=slope.dtype)
         high = np.full(len(pairs), FAR, dtype=slope.dtype)
@@ -121,9 +116,12 @@ class Lines:
         if not len(at):
             return None
         at = at[self.before[at] == self.before[at].min()]
-        height = self.slope[at] * value + self.start[at]
-        if int(self.divisor.max()) > 1:  # floor(height * r / divisor) orders the fractions, r the square of the largest
-            height = height * int(self.divisor.max()) ** 2 // self.divisor[at]
+        slope, start = self.slope[at], self.start[at]
+        resolution = int(self.divisor.max()) ** 2
+        if (int(slope.max()) * value + int(np.abs(start).max())) * resolution >= _INT64_SAFE:
+            slope, start = slope.astype(object), start.astype(object)
+        # floor(height * r / divisor) orders the fractions, r being the square of the largest divisor.
+        height = (slope * value + start) * resolution // self.divisor[at]
         at = at[height == height.min()]
         return int(at[self.after[at].argmin()])
 
