@@ -196,6 +196,22 @@ class Space:
         return np.asarray(self.violated(moved) == 0)
 
 
+def dense_rank(columns: tuple[Any, ...]) -> Ints:
+    """The rank of each row by several columns, the first one first; equal rows have equal ranks."""
+    size = len(columns[0]) if columns else 0
+    plain = [
+        np.unique(column, return_inverse=True)[1].reshape(-1) if column.dtype == object else column
+        for column in columns
+    ]
+    order = np.lexsort(list(reversed(plain)))
+    new = np.zeros(size, dtype=np.int64)
+    for column in plain:
+        new[1:] |= column[order][1:] != column[order][:-1]
+    ranks = np.empty(size, dtype=np.int64)
+    ranks[order] = np.cumsum(new)
+    return ranks
+
+
 @dataclass(frozen=True, eq=False)
 class WhatIf:
     """A question with some rows moved; with `among`, only these pairs may be chosen."""

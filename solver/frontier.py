@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_each
+from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_each, dense_rank
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
 from solver.domain.explanation import Axis, Frontier, FrontierPoint
 from solver.domain.goals import GOAL_SPECS
@@ -26,7 +26,7 @@ from solver.domain.limits import LIMITS, Figures, rows
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
-from solver.model.pairs import Ints, dense_rank
+from solver.model.pairs import Ints
 from solver.solve import checked_plan, result_of
 
 _UNSET: Mapping[str, Any] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.batch import Patience, Space, WhatIf, best_of_each
+from solver.batch import Patience, Space, WhatIf, best_of_each, dense_rank
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Breakpoint, LimitBreakpoints
 from solver.domain.goals import GOAL_SPECS
@@ -26,7 +26,7 @@ from solver.explain.knobs import (
     used_at,
 )
 from solver.explain.rigs import checked_rig, distinct
-from solver.model.pairs import Ints, dense_rank
+from solver.model.pairs import Ints
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from solver.batch import Bools, OutOfTime, Patience, Space, WhatIf, best_of_each
+from solver.batch import Bools, OutOfTime, Patience, Space, WhatIf, best_of_each, dense_rank
 from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import FigureRange
@@ -24,7 +24,7 @@ from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
 from solver.explain.timing import Timing
 from solver.explain.walk import Edge, Lines, Rounded, Walk, edge
-from solver.model.pairs import Ints, dense_rank
+from solver.model.pairs import Ints
 
 
 @dataclass(frozen=True)

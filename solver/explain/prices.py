@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from solver.batch import Patience, Space, WhatIf, best_of_each
+from solver.batch import Patience, Space, WhatIf, best_of_each, dense_rank
 from solver.catalog import with_prices
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import PriceRange
@@ -21,7 +21,7 @@ from solver.domain.problem import Problem
 from solver.domain.units import cny, fen
 from solver.explain.rigs import Distinct, checked_rig, distinct
 from solver.explain.walk import Edge, Lines, edge
-from solver.model.pairs import Ints, dense_rank
+from solver.model.pairs import Ints
 
 HIGHEST_FEN = 10**14
 """The highest price a question may name."""

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from solver.batch import Space
+from solver.batch import Space, dense_rank
 from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.units import NEVER_US, mib_up, milli
-from solver.model.pairs import Ints, dense_rank
+from solver.model.pairs import Ints
 
 MOVING = ("vram", "min_batch", "max_epoch")
 """Limits whose demand depends on the figures looked at here."""

@@ -117,17 +117,6 @@ def _dense(key: Any) -> Any:
     return np.unique(key, return_inverse=True)[1] if key.dtype == object else key
 
 
-def dense_rank(columns: tuple[Any, ...]) -> Ints:
-    """The rank of each row by several columns, the first one first; equal rows have equal ranks."""
-    size = len(columns[0]) if columns else 0
-    plain = [_dense(column) for column in columns]
-    order = np.lexsort(list(reversed(plain)))
-    new = np.zeros(size, dtype=np.int64)
-    for column in plain:
-        new[1:] |= column[order][1:] != column[order][:-1]
-    ranks = np.empty(size, dtype=np.int64)
-    ranks[order] = np.cumsum(new)
-    return ranks
 
 
 _physical: Kept[Physical] = Kept(16)
