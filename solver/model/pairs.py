@@ -117,8 +117,6 @@ def _dense(key: Any) -> Any:
     return np.unique(key, return_inverse=True)[1] if key.dtype == object else key
 
 
-
-
 _physical: Kept[Physical] = Kept(16)
 _pairs: Kept[Pairs] = Kept(16)
 
