@@ -113,6 +113,37 @@ def _collect(document: Any, name: str, entries: dict[str, list[Any]]) -> list[Vi
     return faults
 
 
+def library_from(entries: Map[str, Any], field: str, workloads: tuple[Workload, ...] = ()) -> Library:
+    """A library out of plain data, for a catalogue that comes with a question.
+
+    Args:
+        entries: lists under cards, platforms, offers and workloads.
+        field: dotted path put before every fault.
+        workloads: taken where `entries` holds none.
+
+    Raises:
+        InvalidProblem: the first faulty entry of each kind, or ids given twice.
+    """
+    made: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    faults: list[Violation] = []
+    for kind, record in KINDS.items():
+        for index, entry in enumerate(entries.get(kind) or ()):
+            try:
+                made[kind].append(record.model_validate(entry))
+            except ValidationError as error:
+                known = {"": record.model_fields}
+                faults.extend(from_validation_error(error, f"{field}.{kind}.{index}", known).violations)
+                break
+    if faults:
+        raise InvalidProblem(faults)
+    by_id = {kind: tuple(sorted(made[kind], key=lambda entry: str(entry.id))) for kind in ("cards", "platforms")}
+    try:
+        catalog = Catalog(**by_id, offers=tuple(made["offers"]))
+    except ValidationError as error:
+        raise from_validation_error(error, field) from None
+    return Library(catalog, tuple(made["workloads"]) or workloads)
+
+
 def default_problem(library: Library | None = None, **fields: Any) -> Problem:
     """A question on the library's catalogue and default workload; `fields` as of `Problem`.
 
