@@ -142,7 +142,7 @@ def plain_of(message: Message, complete: bool = False) -> dict[str, Any]:
     for descriptor, value in message.ListFields():
         field = known[descriptor.name]
         if field.is_map:
-            plain[field.name] = dict(value)
+            plain[field.name] = {key: field.decode(each) for key, each in value.items()}
         elif field.message is None:
             if field.repeated:
                 plain[field.name] = [field.decode(each) for each in value]
@@ -188,7 +188,7 @@ class _Field:
         self.encode: Callable[[Any], Any] = _same
         self.decode: Callable[[Any], Any] = _same
         if value.cpp_type in _REAL:
-            self.encode = _real
+            self.encode, self.decode = _real, _shortest
         elif value.cpp_type in _WHOLE:
             self.encode = _whole
         elif value.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -218,6 +218,11 @@ def _real(value: Any) -> float:
     if isinstance(value, (Decimal, int)) and Decimal(repr(carried)) != value:
         raise ValueError("has more digits than a double carries")
     return carried
+
+
+def _shortest(value: float) -> float | int:
+    """2.0 -> 2, as people write it; it is quoted in messages."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _whole(value: Any) -> int:
@@ -281,7 +286,7 @@ def parsed(data: bytes, kind: type[M]) -> M:
 
 
 def _unknown_fields(message: Message, path: str) -> Iterator[tuple[str, int]]:
-    for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]  missing in the stubs
+    for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]
         yield path, unknown.field_number
     for descriptor, value in message.ListFields():
         field = _fields_by_name(message.DESCRIPTOR)[descriptor.name]

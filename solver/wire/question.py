@@ -6,6 +6,7 @@ server's catalogues (`catalog_id`) or brings a whole one (`catalog`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,27 +62,29 @@ def library_named(name: str | None, libraries: Mapping[str, Library]) -> Library
     return found
 
 
-def problem_message(question: Problem | Mapping[str, Any], library: Library) -> problem_pb2.Problem:
+def problem_message(
+    question: Problem | Mapping[str, Any], library: Library, whole: bool = False
+) -> problem_pb2.Problem:
     """The message that asks a question.
 
     Args:
         question: keys as of solver/catalog/question.py, sent as they are, for the catalogue of the server; or a whole
             problem, sent as what differs from `library`, or with its whole catalogue where that cannot be said so.
         library: the catalogue that the server is taken to have.
+        whole: send a problem with its whole catalogue in any case.
 
     Raises:
         InvalidProblem: a value that cannot be sent.
     """
     if isinstance(question, Problem):
-        try:
-            message = problem_message(question_of(question, library), library)
-            if asked(message, {DEFAULT_CATALOG: library}) == question:
-                return message
-        except InvalidProblem:
-            pass  # for example a catalogue that lacks an item: say it whole
-        whole = {**dict(question.catalog), "workloads": (question.workload,)}
-        fields = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": whole}
-        return message_of({**fields, "workload_id": question.workload.id}, problem_pb2.Problem)
+        if not whole:
+            with contextlib.suppress(InvalidProblem):  # for example a catalogue that lacks an item: say it whole
+                message = problem_message(question_of(question, library), library)
+                if asked(message, {DEFAULT_CATALOG: library}) == question:
+                    return message
+        catalog = {**dict(question.catalog), "workloads": (question.workload,)}
+        said = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": catalog}
+        return message_of({**said, "workload_id": question.workload.id}, problem_pb2.Problem)
     unknown = [str(key) for key in question if key not in KEYS]
     if unknown:
         raise InvalidProblem(Violation(key[:80], "", "unknown field" + nearest(key, KEYS)) for key in unknown)

@@ -366,6 +366,8 @@ class Plan(_message.Message):
     HOST_RAM_GB_FIELD_NUMBER: _builtins.int
     NVLINK_PAIRS_FIELD_NUMBER: _builtins.int
     SPEED_SHARE_FIELD_NUMBER: _builtins.int
+    SOCKET_W_FIELD_NUMBER: _builtins.int
+    LONG_LOAD_W_FIELD_NUMBER: _builtins.int
     card_id: _builtins.str
     """The card."""
     card_name: _builtins.str
@@ -402,6 +404,10 @@ class Plan(_message.Message):
     """NVLink pairs that are possible; bridges are not priced."""
     speed_share: _builtins.float
     """Share of full speed at this power limit."""
+    socket_w: _builtins.float
+    """What may be drawn from the wall socket, W."""
+    long_load_w: _builtins.float
+    """What is advised for loads of hours and days, W."""
     @_builtins.property
     def order(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """The money, line by line."""
@@ -448,10 +454,12 @@ class Plan(_message.Message):
         host_ram_gb: _builtins.float | None = ...,
         nvlink_pairs: _builtins.int | None = ...,
         speed_share: _builtins.float | None = ...,
+        socket_w: _builtins.float | None = ...,
+        long_load_w: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "order", b"order", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "order", b"order", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__card_count: _TypeAlias = _typing.Literal["card_count"]  # noqa: Y015
     _WhichOneofArgType__card_count: _TypeAlias = _typing.Literal["_card_count", b"_card_count"]  # noqa: Y015
@@ -465,6 +473,8 @@ class Plan(_message.Message):
     _WhichOneofArgType__heat_w: _TypeAlias = _typing.Literal["_heat_w", b"_heat_w"]  # noqa: Y015
     _WhichOneofReturnType__host_ram_gb: _TypeAlias = _typing.Literal["host_ram_gb"]  # noqa: Y015
     _WhichOneofArgType__host_ram_gb: _TypeAlias = _typing.Literal["_host_ram_gb", b"_host_ram_gb"]  # noqa: Y015
+    _WhichOneofReturnType__long_load_w: _TypeAlias = _typing.Literal["long_load_w"]  # noqa: Y015
+    _WhichOneofArgType__long_load_w: _TypeAlias = _typing.Literal["_long_load_w", b"_long_load_w"]  # noqa: Y015
     _WhichOneofReturnType__micro_batch: _TypeAlias = _typing.Literal["micro_batch"]  # noqa: Y015
     _WhichOneofArgType__micro_batch: _TypeAlias = _typing.Literal["_micro_batch", b"_micro_batch"]  # noqa: Y015
     _WhichOneofReturnType__nvlink_pairs: _TypeAlias = _typing.Literal["nvlink_pairs"]  # noqa: Y015
@@ -477,6 +487,8 @@ class Plan(_message.Message):
     _WhichOneofArgType__power_limit_w: _TypeAlias = _typing.Literal["_power_limit_w", b"_power_limit_w"]  # noqa: Y015
     _WhichOneofReturnType__psu_load_percent: _TypeAlias = _typing.Literal["psu_load_percent"]  # noqa: Y015
     _WhichOneofArgType__psu_load_percent: _TypeAlias = _typing.Literal["_psu_load_percent", b"_psu_load_percent"]  # noqa: Y015
+    _WhichOneofReturnType__socket_w: _TypeAlias = _typing.Literal["socket_w"]  # noqa: Y015
+    _WhichOneofArgType__socket_w: _TypeAlias = _typing.Literal["_socket_w", b"_socket_w"]  # noqa: Y015
     _WhichOneofReturnType__speed_share: _TypeAlias = _typing.Literal["speed_share"]  # noqa: Y015
     _WhichOneofArgType__speed_share: _TypeAlias = _typing.Literal["_speed_share", b"_speed_share"]  # noqa: Y015
     _WhichOneofReturnType__steps_per_epoch: _TypeAlias = _typing.Literal["steps_per_epoch"]  # noqa: Y015
@@ -502,6 +514,8 @@ class Plan(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__host_ram_gb) -> _WhichOneofReturnType__host_ram_gb | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__long_load_w) -> _WhichOneofReturnType__long_load_w | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__micro_batch) -> _WhichOneofReturnType__micro_batch | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nvlink_pairs) -> _WhichOneofReturnType__nvlink_pairs | None: ...
@@ -513,6 +527,8 @@ class Plan(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__power_limit_w) -> _WhichOneofReturnType__power_limit_w | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__psu_load_percent) -> _WhichOneofReturnType__psu_load_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__socket_w) -> _WhichOneofReturnType__socket_w | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__speed_share) -> _WhichOneofReturnType__speed_share | None: ...
     @_typing.overload
