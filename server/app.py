@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -46,14 +47,15 @@ async def serve(settings: Settings) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         names = (SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)  # type: ignore[no-untyped-call]
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     port = _bind(server, settings)
+    metrics_port: int | None = None
+    stop_metrics: Callable[[], None] | None = None
     try:
         await pool.start()
         await server.start()
-        metrics_port, stop_metrics = (
-            (None, lambda: None) if settings.metrics_listen is None else metrics.serve(settings.metrics_listen)
-        )
+        if settings.metrics_listen is not None:
+            metrics_port, stop_metrics = metrics.serve(settings.metrics_listen)
         for name in ("", SERVICE.full_name):
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if settings.insecure and not is_loopback(settings.listen) and settings.tls_cert is None:
@@ -73,8 +75,9 @@ async def serve(settings: Settings) -> None:
         except TimeoutError:
             log(logging.WARNING, "calls still running are cancelled")
         await server.stop(_STOP_S)
-        stop_metrics()
     finally:
+        if stop_metrics is not None:
+            stop_metrics()
         await pool.close()
     log(logging.INFO, "stopped")
 

@@ -49,12 +49,12 @@ class Servicer:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handlers of all RPCs, for `add_generic_rpc_handlers`."""
-        made = {}
+        made: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for method in SERVICE.methods:
-            make = (
-                grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-            )
-            made[method.name] = make(self._stream(method.name) if method.server_streaming else self._unary(method.name))
+            if method.server_streaming:
+                made[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method.name))
+            else:
+                made[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method.name))
         handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE.full_name, made)
         return handlers
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from solver.cli.output import console, interruptible
-from solver.cli.question import GroupedCommand, GroupedOption, Number, problem_from, question_options
+from solver.cli.question import (
+    GroupedCommand,
+    GroupedOption,
+    Number,
+    naming_flags,
+    problem_from,
+    question_from,
+    question_options,
+)
+from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
+from solver.domain.plan import Result
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 
@@ -28,13 +40,24 @@ def command(form: str, time_limit: Any, no_prune: bool, **options: Any) -> int:
     """Find the best rig."""
     if time_limit is not None and not 0 <= time_limit <= 10**6:
         raise InvalidProblem.of("--time-limit", time_limit, "must be between 0 and 1,000,000 seconds")
-    problem = problem_from(options)
-    from solver.solve import Options, optimize
-
     limit = None if time_limit is None else float(time_limit)
-    result, interrupted = interruptible(
-        lambda stop: optimize(problem, Options(time_limit_s=limit, prune=not no_prune, stop=stop))
-    )
+    client = remote()
+    work: Callable[[threading.Event], Result]
+    if client is not None:
+        question = question_from(options)
+
+        def work(stop: threading.Event) -> Result:
+            with naming_flags():
+                return client.optimize(question, time_limit_s=limit, prune=not no_prune, stop=stop)
+
+    else:
+        problem = problem_from(options)
+        from solver.solve import Options, optimize
+
+        def work(stop: threading.Event) -> Result:
+            return optimize(problem, Options(time_limit_s=limit, prune=not no_prune, stop=stop))
+
+    result, interrupted = interruptible(work)
     if form == "json":
         from solver.report.json_form import dumps, result_object
 

@@ -5,7 +5,8 @@ Grouped in --help by what a buyer thinks of: money, machine, site, training, out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -174,8 +175,15 @@ def problem_from(options: Mapping[str, Any]) -> Problem:
     """
     from solver.catalog import default_library, resolve
 
-    try:
+    with naming_flags():
         return resolve(question_from(options), default_library())
+
+
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """Name the option instead of the question's field in every fault found inside."""
+    try:
+        yield
     except InvalidProblem as error:
         raise type(error)(_as_flags(error)) from None
 
