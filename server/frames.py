@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ FORK, KILL, FORKED, EXITED = 21, 22, 23, 24
 
 _JOB = struct.Struct(">dH")
 _RESULT = struct.Struct(">ddd?")
-SECONDS = struct.Struct(">d")
+_STARTED = struct.Struct(">d")
 PID = struct.Struct(">i")
 PID_AND_STATUS = struct.Struct(">ii")
 
@@ -29,11 +30,15 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A call: the RPC's name, when the search must end (seconds of the machine's monotonic clock), the request."""
+    """A call: the RPC's name, when the search must end, the request, and when its caller stops waiting.
+
+    Times are seconds of the machine's monotonic clock, which all processes share.
+    """
 
     method: str
     stop_at: float
     request: bytes
+    deadline: float = math.inf
 
     def packed(self) -> bytes:
         """The payload of a JOB frame."""
@@ -46,6 +51,23 @@ class Job:
         stop_at, length = _JOB.unpack_from(payload)
         start = _JOB.size + length
         return cls(payload[_JOB.size : start].decode(), stop_at, payload[start:])
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A search begins: the seconds it may take, and the response for when the solver must be killed after them."""
+
+    limit_s: float
+    fallback: bytes
+
+    def packed(self) -> bytes:
+        """The payload of a STARTED frame."""
+        return _STARTED.pack(self.limit_s) + self.fallback
+
+    @classmethod
+    def unpacked(cls, payload: bytes) -> Started:
+        """What a STARTED frame says."""
+        return cls(_STARTED.unpack_from(payload)[0], payload[_STARTED.size :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from google.rpc import status_pb2
 from server import frames
 from server.admission import Slot
 from server.errors import Refused, out_of_memory, too_late
-from server.frames import Answer, Job
+from server.frames import Answer, Job, Started
 from server.logs import log
 from server.metrics import Metrics
 from server.solver_process import EXIT_MEMORY, Config
@@ -31,6 +32,7 @@ from solver.domain.errors import SolverFailure
 
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
+_DEADLINE_SHARE = 0.8
 _START_S = 60.0
 _READ_BYTES = 1 << 20
 
@@ -198,8 +200,9 @@ class SolverPool:
     async def _attempt(self, process: _Process, job: Job, emit: Callable[[bytes], None]) -> Answer:
         loop = asyncio.get_running_loop()
         began = time.monotonic()
-        watch = _Watch(loop, process, self._kill)
+        watch = _Watch(loop, process, self._kill, job.deadline)
         watch.until(job.stop_at)
+        fallback: bytes | None = None
         process.send(frames.JOB, job.packed())
         try:
             while True:
@@ -207,7 +210,9 @@ class SolverPool:
                 if kind == frames.EVENT:
                     emit(payload)
                 elif kind == frames.STARTED:
-                    watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
+                    started = Started.unpacked(payload)
+                    fallback = started.fallback
+                    watch.until(min(job.stop_at, time.monotonic() + started.limit_s))
                 elif kind == frames.RESULT:
                     answer = Answer.unpacked(payload)
                     self._give_back(process, answer.retiring)
@@ -219,9 +224,12 @@ class SolverPool:
                     self._give_back(process)
                     raise SolverFailure(payload.decode(errors="replace"))
         except SolverDied:
-            if watch.killed:
-                raise _Late(time.monotonic() - began - GRACE_S) from None
-            raise
+            if not watch.killed:
+                raise
+            if fallback is None:
+                raise _Late(time.monotonic() - began) from None
+            self._died(process, SolverDied(-9))
+            return Answer(fallback, time.monotonic() - began, math.nan, math.nan, False)
         finally:
             watch.cancel()
 
@@ -397,8 +405,10 @@ class SolverPool:
 class _Watch:
     """Tells a process to stop when its time is over, and has it killed if it does not."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, process: _Process, kill: Callable[[_Process], None]) -> None:
-        self._loop, self._process, self._kill = loop, process, kill
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, process: _Process, kill: Callable[[_Process], None], deadline: float
+    ) -> None:
+        self._loop, self._process, self._kill, self._deadline = loop, process, kill, deadline
         self._timer: asyncio.TimerHandle | None = None
         self.killed = False
 
@@ -409,7 +419,9 @@ class _Watch:
 
     def _stop(self) -> None:
         self._process.send(frames.STOP)
-        self._timer = self._loop.call_later(GRACE_S, self._end)
+        left = self._deadline - time.monotonic()
+        # What the solver has so far must still reach the caller, so it gets no longer than most of what is left.
+        self._timer = self._loop.call_later(max(0.0, min(GRACE_S, _DEADLINE_SHARE * left)), self._end)
 
     def _end(self) -> None:
         self.killed = True

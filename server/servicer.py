@@ -137,8 +137,9 @@ class _Call:
         self._queued_s = now - self._arrived
         metrics.queue_seconds.observe(self._queued_s)
         remaining = self._context.time_remaining()
-        limit = servicer.max_time_s if remaining is None else min(servicer.max_time_s, DEADLINE_SHARE * remaining)
-        answer = await servicer.pool.run(Job(self._method, now + limit, request), slot, emit)
+        left = math.inf if remaining is None else remaining
+        limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
+        answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit)
         metrics.observe(metrics.solve_seconds, answer.solve_s)
         metrics.observe(metrics.first_incumbent_seconds, answer.first_incumbent_s)
         metrics.observe(metrics.gap, answer.gap)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from server import frames
 from server.errors import invalid
-from server.frames import Answer, Job
+from server.frames import Answer, Job, Started
 from server.tasks import TASKS, Call
 from solver.catalog import Library, default_library, default_problem
 from solver.catalog.library import read_library
@@ -186,7 +186,7 @@ class _Solver:
             max_workers=self._config.max_workers,
             stop_at=job.stop_at,
             stop=stop,
-            started=lambda limit_s: self._send(frames.STARTED, frames.SECONDS.pack(limit_s)),
+            started=lambda limit_s, fallback: self._send(frames.STARTED, Started(limit_s, fallback).packed()),
             emit=lambda message: self._send(frames.EVENT, message),
         )
         try:

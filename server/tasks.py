@@ -22,7 +22,9 @@ from solver.api.v1 import problem_pb2
 from solver.catalog import Library
 from solver.check import check
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
-from solver.domain.plan import Incumbent, Result
+from solver.domain.goals import GOAL_SPECS
+from solver.domain.notices import notices_for
+from solver.domain.plan import Incumbent, Result, Statistics
 from solver.domain.problem import Problem
 from solver.domain.records import Flag, Record
 from solver.report.json_form import gap
@@ -52,8 +54,8 @@ class Call:
     stop_at: float
     """When the search must end, seconds of the monotonic clock."""
     stop: threading.Event
-    started: Callable[[float], None]
-    """Told the seconds the search may take."""
+    started: Callable[[float, bytes], None]
+    """Told the seconds the search may take, and the response if no other comes in time."""
     emit: Callable[[bytes], None]
     """Told each message of a streamed response but the last."""
     solve_s: float = math.nan
@@ -72,15 +74,21 @@ class Call:
         with under("problem"):
             return asked(message, self.libraries)
 
-    def solve(self, problem: Problem, message: api.SearchOptions, emit: Callable[[Incumbent], None] | None) -> Result:
-        """Search within the caps, and measure."""
+    def solve(
+        self,
+        problem: Problem,
+        message: api.SearchOptions,
+        kind: type[Message],
+        emit: Callable[[Incumbent], None] | None = None,
+    ) -> Message:
+        """Search within the caps, measure, and answer with a response of `kind`."""
         options = _validated(SearchOptions, message, "options")
         if options.workers > self.max_workers:
             raise InvalidProblem.of("options.workers", options.workers, f"must be between 1 and {self.max_workers}")
         began = time.monotonic()
         left = max(0.0, self.stop_at - began)
         limit = left if options.time_limit_s is None else min(left, options.time_limit_s)
-        self.started(limit)
+        self.started(limit, message_of({"result": _no_answer(problem, options)}, kind).SerializeToString())
 
         def incumbent(found: Incumbent) -> None:
             if math.isnan(self.first_incumbent_s):
@@ -102,7 +110,7 @@ class Call:
         self.solve_s = time.monotonic() - began
         left_open = gap(result)
         self.gap = math.nan if left_open is None else left_open
-        return result
+        return message_of({"result": result}, kind)
 
 
 Task = Callable[[bytes, Call], bytes]
@@ -124,8 +132,7 @@ def rpc(kind: type[M]) -> Callable[[Callable[[M, Call], Message]], Task]:
 
 @rpc(api.OptimizeRequest)
 def _optimize(request: api.OptimizeRequest, call: Call) -> Message:
-    result = call.solve(call.problem(request.problem), request.options, None)
-    return message_of({"result": result}, api.OptimizeResponse)
+    return call.solve(call.problem(request.problem), request.options, api.OptimizeResponse)
 
 
 @rpc(api.StreamOptimizeRequest)
@@ -133,8 +140,7 @@ def _stream_optimize(request: api.StreamOptimizeRequest, call: Call) -> Message:
     def emit(found: Incumbent) -> None:
         call.emit(message_of({"incumbent": found}, api.StreamOptimizeResponse).SerializeToString())
 
-    result = call.solve(call.problem(request.problem), request.options, emit)
-    return message_of({"result": result}, api.StreamOptimizeResponse)
+    return call.solve(call.problem(request.problem), request.options, api.StreamOptimizeResponse, emit)
 
 
 @rpc(api.CheckPlanRequest)
@@ -180,6 +186,18 @@ def _validate_problem(request: api.ValidateProblemRequest, call: Call) -> Messag
         faults = [vars(fault) for fault in error.violations[:1000]]
         return message_of({"valid": False, "violations": faults}, api.ValidateProblemResponse)
     return message_of({"valid": True, "fingerprint": fingerprint(problem)}, api.ValidateProblemResponse)
+
+
+def _no_answer(problem: Problem, options: SearchOptions) -> Result:
+    """The result if the search neither ends nor listens in time, as CP-SAT in the presolve of a very large model."""
+    return Result(
+        status="no_answer",
+        goal=problem.goal,
+        objective_unit=GOAL_SPECS[problem.goal].unit,
+        warnings=notices_for(problem, None, options.today or datetime.date.today()),
+        statistics=Statistics(pairs=0, pairs_in_model=0, solve_ms=0, total_ms=0, workers=options.workers),
+        fingerprint=fingerprint(problem),
+    )
 
 
 @contextmanager

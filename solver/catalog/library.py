@@ -136,9 +136,8 @@ def library_from(entries: Map[str, Any], field: str, workloads: tuple[Workload, 
                 break
     if faults:
         raise InvalidProblem(faults)
-    by_id = {kind: tuple(sorted(made[kind], key=lambda entry: str(entry.id))) for kind in ("cards", "platforms")}
     try:
-        catalog = Catalog(**by_id, offers=tuple(made["offers"]))
+        catalog = Catalog(cards=tuple(made["cards"]), platforms=tuple(made["platforms"]), offers=tuple(made["offers"]))
     except ValidationError as error:
         raise from_validation_error(error, field) from None
     return Library(catalog, tuple(made["workloads"]) or workloads)
@@ -170,7 +169,9 @@ def with_prices(catalog: Catalog, prices: Map[str, Decimal], field: str = "price
             Violation(field, shown(name), "no card or platform has this id" + nearest(name, known)) for name in unknown
         )
     made = []
-    for name, price in prices.items():
+    for name, price in sorted(
+        prices.items()
+    ):  # the order of a mapping means nothing, and must not change a fingerprint
         try:
             made.append(
                 Offer(item_id=name, unit_price_cny=price, vendor="", source="given with the question", basis="quote")

@@ -16,6 +16,7 @@ from solver.catalog.library import library_from
 from solver.catalog.question import KEYS
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.problem import Problem
+from solver.domain.records import Catalog
 from solver.wire.convert import Unfit, message_of, plain_of
 
 DEFAULT_CATALOG = "default"
@@ -82,7 +83,8 @@ def problem_message(
                 message = problem_message(question_of(question, library), library)
                 if asked(message, {DEFAULT_CATALOG: library}) == question:
                     return message
-        catalog = {**dict(question.catalog), "workloads": (question.workload,)}
+        catalog: dict[str, Any] = {name: getattr(question.catalog, name) for name in Catalog.model_fields}
+        catalog["workloads"] = (question.workload,)
         said = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": catalog}
         return message_of({**said, "workload_id": question.workload.id}, problem_pb2.Problem)
     unknown = [str(key) for key in question if key not in KEYS]
