@@ -15,12 +15,13 @@ from grpc_reflection.v1alpha import reflection
 
 from server.admission import Admission
 from server.auth import TokenCheck, read_tokens
+from server.catalogs import libraries
+from server.frames import Config
 from server.logs import log, start_logging
 from server.metrics import Metrics
 from server.pool import SolverPool
 from server.servicer import SERVICE, Servicer
 from server.settings import Settings, is_loopback
-from server.solver_process import Config, libraries
 from solver import __version__
 from solver.domain.errors import InvalidProblem
 
@@ -33,6 +34,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         InvalidProblem: a certificate, token file or catalogue cannot be read, or the address is taken.
     """
+    told = _signals()
     tokens = () if settings.token_file is None else read_tokens(settings.token_file)
     start_logging(settings.log_format == "json", settings.log_level, tokens)
     catalogs = {name: str(folder) for name, folder in settings.catalogs.items()}
@@ -65,7 +67,7 @@ async def serve(settings: Settings) -> None:
             logging.INFO, "listening", address=f"{host}:{port}", tls=settings.tls_cert is not None, version=__version__,
             metrics_port=metrics_port,
         )  # fmt: skip
-        await _until_signalled()
+        await told.wait()
         log(logging.INFO, "draining")
         servicer.draining = True
         await health.enter_graceful_shutdown()
@@ -117,9 +119,10 @@ def _pem(field: str, path: Path) -> bytes:
     return data
 
 
-async def _until_signalled() -> None:
+def _signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; from here on they end the server no other way."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    await told.wait()
+    return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 HEADER = struct.Struct(">BI")
@@ -21,6 +22,20 @@ _RESULT = struct.Struct(">ddd?")
 _STARTED = struct.Struct(">d")
 PID = struct.Struct(">i")
 PID_AND_STATUS = struct.Struct(">ii")
+
+
+EXIT_MEMORY = 86
+"""Exit code of a solver process that could not get the memory it wanted."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the solver processes need to know of the server's settings."""
+
+    catalogs: Mapping[str, str]
+    memory_limit_mib: int
+    max_entries: int
+    max_workers: int
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:

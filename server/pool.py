@@ -24,15 +24,14 @@ from google.rpc import status_pb2
 from server import frames
 from server.admission import Slot
 from server.errors import Refused, out_of_memory, too_late
-from server.frames import Answer, Job, Started
+from server.frames import EXIT_MEMORY, Answer, Config, Job, Started
 from server.logs import log
 from server.metrics import Metrics
-from server.solver_process import EXIT_MEMORY, Config
 from solver.domain.errors import SolverFailure
 
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
-_DEADLINE_SHARE = 0.8
+_DEADLINE_SHARE = 0.5
 _START_S = 60.0
 _READ_BYTES = 1 << 20
 
@@ -74,12 +73,12 @@ class _Process:
         self.busy = False
 
     async def read(self) -> tuple[int, bytes]:
-        """The next frame; SolverDied at the end of the socket."""
+        """The next frame; SolverDied, its cause not known yet, at the end of the socket."""
         try:
             kind, length = frames.HEADER.unpack(await self._reader.readexactly(frames.HEADER.size))
             return kind, await self._reader.readexactly(length) if length else b""
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise SolverDied(await self.ended()) from None
+            raise SolverDied(None) from None
 
     @property
     def gone(self) -> bool:
@@ -225,7 +224,7 @@ class SolverPool:
                     raise SolverFailure(payload.decode(errors="replace"))
         except SolverDied:
             if not watch.killed:
-                raise
+                raise SolverDied(await process.ended()) from None
             if fallback is None:
                 raise _Late(time.monotonic() - began) from None
             self._died(process, SolverDied(-9))
@@ -246,8 +245,8 @@ class SolverPool:
         except TimeoutError:
             self._kill(process)
             self._died(process, SolverDied(-9))
-        except SolverDied as death:
-            self._died(process, death)
+        except SolverDied:
+            self._died(process, SolverDied(await process.ended()))
         finally:
             slot.release()
 
@@ -272,6 +271,8 @@ class SolverPool:
             self._idle.put_nowait(process)
 
     def _died(self, process: _Process, death: SolverDied) -> None:
+        if self._processes.get(process.pid) is not process:
+            return  # told already
         self._metrics.deaths.labels(death.cause).inc()
         log(logging.WARNING, "solver process died", pid=process.pid, cause=death.cause)
         self._forget(process)
@@ -420,12 +421,13 @@ class _Watch:
     def _stop(self) -> None:
         self._process.send(frames.STOP)
         left = self._deadline - time.monotonic()
-        # What the solver has so far must still reach the caller, so it gets no longer than most of what is left.
+        # What the solver has so far must still reach the caller, so it gets no longer than half of what is left.
         self._timer = self._loop.call_later(max(0.0, min(GRACE_S, _DEADLINE_SHARE * left)), self._end)
 
     def _end(self) -> None:
         self.killed = True
         self._kill(self._process)
+        self._process.close()  # the end of a process that holds much memory takes long; nobody waits for it
 
     def cancel(self) -> None:
         """Watch no longer."""

@@ -25,7 +25,6 @@ from server.frames import Job
 from server.logs import log
 from server.metrics import Metrics
 from server.pool import SolverDied, SolverPool
-from server.tasks import TASKS
 from solver.api.v1 import optimizer_service_pb2
 
 SERVICE = optimizer_service_pb2.DESCRIPTOR.services_by_name["OptimizerService"]
@@ -43,9 +42,6 @@ class Servicer:
         """Keep what answers are made with."""
         self.pool, self.admission, self.metrics, self.max_time_s = pool, admission, metrics, max_time_s
         self.draining = False
-        missing = {method.name for method in SERVICE.methods} ^ set(TASKS)
-        if missing:
-            raise RuntimeError(f"RPCs without a task, or tasks without an RPC: {sorted(missing)}")
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handlers of all RPCs, for `add_generic_rpc_handlers`."""

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +17,6 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from solver.domain.errors import InvalidProblem, from_validation_error
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="SOLVER_SERVER_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True,
-        cli_prog_name="solver-server", cli_hide_none_type=True, cli_avoid_json=True,
+        cli_prog_name="solver-server", cli_hide_none_type=True, cli_avoid_json=True, cli_exit_on_error=False,
     )  # fmt: skip
 
     listen: Address = Field("127.0.0.1:50051", description="Address to listen on; port 0 takes a free one")
@@ -112,19 +112,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic's signature
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags (`init_settings` holds them), environment, file."""
-        file = init_settings().get("config") or env_settings().get("config")
-        if file is None:
-            return init_settings, env_settings
-        if not Path(file).is_file():
-            raise InvalidProblem.of("config", str(file), "no such file")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file))
+        """After the flags: the environment, then the file, whose values `read_settings` passes in."""
+        return env_settings, init_settings
 
 
 def is_loopback(address: str) -> bool:
@@ -145,8 +140,23 @@ def read_settings(arguments: list[str]) -> Settings:
     """
     try:
         source: Any = CliSettingsSource(Settings, cli_parse_args=arguments)
-        return Settings(_cli_settings_source=source)
+        file = source().get("config") or os.environ.get("SOLVER_SERVER_CONFIG")
+        values = {} if file is None else _from_file(Path(file))
+        return Settings(_cli_settings_source=source, **values)
     except ValidationError as error:
         raise from_validation_error(error, known={"": Settings.model_fields}) from None
     except SettingsError as error:
         raise InvalidProblem.of("settings", None, str(error)) from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise InvalidProblem.of("config", str(path), "no such file, or it cannot be read") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidProblem.of("config", str(path), f"is not TOML: {error}") from None
+    for name in ("config", "print_config"):
+        if name in values:
+            raise InvalidProblem.of(f"config.{name}", None, "cannot be set in the file")
+    return values

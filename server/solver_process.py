@@ -25,44 +25,19 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from server import frames
+from server.catalogs import libraries
 from server.errors import invalid
-from server.frames import Answer, Job, Started
+from server.frames import EXIT_MEMORY, Answer, Config, Job, Started
 from server.tasks import TASKS, Call
-from solver.catalog import Library, default_library, default_problem
-from solver.catalog.library import read_library
+from solver.catalog import Library, default_problem
 from solver.domain.errors import InvalidProblem
 from solver.solve import optimize
-from solver.wire import DEFAULT_CATALOG
 
-EXIT_MEMORY = 86
-"""Exit code of a solver process that could not get the memory it wanted."""
 _RETIRE_SHARE = 0.6
 """A solver process that holds more than this share of its memory limit after an answer is replaced."""
 _PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the processes need to know of the server's settings."""
-
-    catalogs: Mapping[str, str]
-    memory_limit_mib: int
-    max_entries: int
-    max_workers: int
-
-
-def libraries(catalogs: Mapping[str, str]) -> dict[str, Library]:
-    """The server's catalogues by name; the shipped one stands in for a default that is not given.
-
-    Raises:
-        InvalidProblem: a catalogue cannot be read.
-    """
-    found = {name: read_library(Path(folder)) for name, folder in catalogs.items()}
-    return found if DEFAULT_CATALOG in found else {DEFAULT_CATALOG: default_library(), **found}
 
 
 # The process that forks

@@ -101,6 +101,9 @@ class Client:
         options = [
             ("grpc.service_config", json.dumps(_RETRIES)),
             ("grpc.enable_retries", 1),
+            ("grpc.initial_reconnect_backoff_ms", 100),  # by default a second, in which all retries would fail
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ]

