@@ -55,23 +55,21 @@ def message_of(record: object, kind: type[M]) -> M:
 
 
 def _fill(message: Message, record: object, path: str) -> None:
-    values: Callable[[str], Any]
     if isinstance(record, Mapping):
         known = message.DESCRIPTOR.fields_by_name
         for key in record:
             if key not in known:
                 raise InvalidProblem.of(_join(path, str(key)[:80]), None, "unknown field" + nearest(str(key), known))
-        values = record.get
+        values = record
     else:
-        values = record.__getattribute__
+        values = vars(record)
     for field in _fields(message.DESCRIPTOR):
-        value = values(field.name)
+        value = values.get(field.name)
         if value is not None:
             _put(message, field, value, path)
 
 
 def _put(message: Message, field: _Field, value: Any, path: str) -> None:
-    where = _join(path, field.name)
     try:
         if field.is_map:
             target = getattr(message, field.name)
@@ -86,20 +84,23 @@ def _put(message: Message, field: _Field, value: Any, path: str) -> None:
                 if encoded is not None:
                     setattr(message, field.name, encoded)
         elif field.repeated:
-            target = getattr(message, field.name)
+            target, where = getattr(message, field.name), _join(path, field.name)
             for index, each in enumerate(value):
                 _nest(target.add(), each, f"{where}.{index}")
         else:
             nested = getattr(message, field.name)
             nested.SetInParent()
-            _nest(nested, value, where)
+            _nest(nested, value, _join(path, field.name))
     except (Unfit, InvalidProblem):
         raise
     except (TypeError, ValueError, AttributeError, OverflowError):
-        raise Unfit(where, value) from None
+        raise Unfit(_join(path, field.name), value) from None
 
 
 def _nest(message: Message, value: Any, path: str) -> None:
+    if isinstance(value, Record):
+        _fill(message, value, path)
+        return
     name = message.DESCRIPTOR.full_name
     if name in POSITIONAL:
         for field, each in zip(_fields(message.DESCRIPTOR), value, strict=True):
@@ -212,6 +213,8 @@ def _same(value: Any) -> Any:
 
 
 def _real(value: Any) -> float:
+    if type(value) is float:
+        return value
     if isinstance(value, (bool, str)):
         raise TypeError("not a number")
     carried = float(value)
@@ -226,17 +229,19 @@ def _shortest(value: float) -> float | int:
 
 
 def _whole(value: Any) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
         raise TypeError("not a whole number")
     return int(value)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if not isinstance(value, str):
-        raise TypeError("not text")
-    return value
+    raise TypeError("not text")
 
 
 def _enum(descriptor: EnumDescriptor) -> tuple[Callable[[Any], int | None], Callable[[int], str | int | None]]:
