@@ -17,7 +17,7 @@ from server.admission import Admission
 from server.auth import TokenCheck, read_tokens
 from server.catalogs import libraries
 from server.frames import Config
-from server.logs import log, start_logging
+from server.logs import NOTICE, log, start_logging
 from server.metrics import Metrics
 from server.pool import SolverPool
 from server.servicer import SERVICE, Servicer
@@ -64,11 +64,11 @@ async def serve(settings: Settings) -> None:
             log(logging.WARNING, "listening beyond loopback without TLS")
         host = settings.listen.rpartition(":")[0]
         log(
-            logging.INFO, "listening", address=f"{host}:{port}", tls=settings.tls_cert is not None, version=__version__,
+            NOTICE, "listening", address=f"{host}:{port}", tls=settings.tls_cert is not None, version=__version__,
             metrics_port=metrics_port,
         )  # fmt: skip
         await told.wait()
-        log(logging.INFO, "draining")
+        log(NOTICE, "draining")
         servicer.draining = True
         await health.enter_graceful_shutdown()
         try:
@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
         if stop_metrics is not None:
             stop_metrics()
         await pool.close()
-    log(logging.INFO, "stopped")
+    log(NOTICE, "stopped")
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 HEADER = struct.Struct(">BI")
 
-# server -> solver process
-JOB, STOP = 1, 2
+# server -> solver process; LATE is a stop whose caller still waits, and may get the fallback
+JOB, STOP, LATE = 1, 2, 3
 # solver process -> server
-READY, STARTED, EVENT, RESULT, REFUSED, BROKEN = 11, 12, 13, 14, 15, 16
+READY, STARTED, EVENT, FALLBACK, RESULT, REFUSED, BROKEN = 11, 12, 13, 14, 15, 16, 17
 # server <-> the process that forks the solver processes
 FORK, KILL, FORKED, EXITED = 21, 22, 23, 24
 
 _JOB = struct.Struct(">dH")
 _RESULT = struct.Struct(">ddd?")
-_STARTED = struct.Struct(">d")
+SECONDS = struct.Struct(">d")
 PID = struct.Struct(">i")
 PID_AND_STATUS = struct.Struct(">ii")
 
@@ -66,23 +66,6 @@ class Job:
         stop_at, length = _JOB.unpack_from(payload)
         start = _JOB.size + length
         return cls(payload[_JOB.size : start].decode(), stop_at, payload[start:])
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A search begins: the seconds it may take, and the response for when the solver must be killed after them."""
-
-    limit_s: float
-    fallback: bytes
-
-    def packed(self) -> bytes:
-        """The payload of a STARTED frame."""
-        return _STARTED.pack(self.limit_s) + self.fallback
-
-    @classmethod
-    def unpacked(cls, payload: bytes) -> Started:
-        """What a STARTED frame says."""
-        return cls(_STARTED.unpack_from(payload)[0], payload[_STARTED.size :])
 
 
 @dataclass(frozen=True, slots=True)

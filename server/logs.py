@@ -11,6 +11,9 @@ from typing import Any
 
 _BEARER = re.compile(r"(?i)(bearer\s+)\S+")
 logger = logging.getLogger("solver.server")
+NOTICE = 35
+"""Level of what an operator wants to see in any case: that the server listens, drains and has stopped."""
+logging.addLevelName(NOTICE, "NOTICE")
 
 
 def log(level: int, event: str, **fields: Any) -> None:

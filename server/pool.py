@@ -24,14 +24,14 @@ from google.rpc import status_pb2
 from server import frames
 from server.admission import Slot
 from server.errors import Refused, out_of_memory, too_late
-from server.frames import EXIT_MEMORY, Answer, Config, Job, Started
+from server.frames import EXIT_MEMORY, Answer, Config, Job
 from server.logs import log
 from server.metrics import Metrics
 from solver.domain.errors import SolverFailure
 
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
-_DEADLINE_SHARE = 0.5
+_DEADLINE_SHARE = 0.4
 _START_S = 60.0
 _READ_BYTES = 1 << 20
 
@@ -110,7 +110,7 @@ class SolverPool:
         self._config, self._target, self._metrics = config, processes, metrics
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         self._processes: dict[int, _Process] = {}
-        self._forked: asyncio.Queue[int] = asyncio.Queue()
+        self._forked: asyncio.Future[int] | None = None
         self._forking = asyncio.Lock()
         self._control: socket.socket | None = None
         self._control_writer: asyncio.StreamWriter | None = None
@@ -209,9 +209,9 @@ class SolverPool:
                 if kind == frames.EVENT:
                     emit(payload)
                 elif kind == frames.STARTED:
-                    started = Started.unpacked(payload)
-                    fallback = started.fallback
-                    watch.until(min(job.stop_at, time.monotonic() + started.limit_s))
+                    watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
+                elif kind == frames.FALLBACK:
+                    fallback = payload
                 elif kind == frames.RESULT:
                     answer = Answer.unpacked(payload)
                     self._give_back(process, answer.retiring)
@@ -304,6 +304,7 @@ class SolverPool:
             await self._parent_process()
             assert self._control is not None
             ours, theirs = socket.socketpair()
+            self._forked = asyncio.get_running_loop().create_future()
             try:
                 socket.send_fds(self._control, [frames.frame(frames.FORK)], [theirs.fileno()])
             except OSError:
@@ -313,11 +314,12 @@ class SolverPool:
                 raise
             finally:
                 theirs.close()
-            async with asyncio.timeout(_START_S):
-                pid = await self._forked.get()
-            if pid == 0:
+            try:
+                async with asyncio.timeout(_START_S):
+                    pid = await self._forked
+            except (TimeoutError, SolverDied):
                 ours.close()
-                raise SolverDied(None)
+                raise
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_BYTES)
             process = _Process(pid, reader, writer)
@@ -366,7 +368,8 @@ class SolverPool:
                 if kind == frames.READY:
                     ready.set_result(None)
                 elif kind == frames.FORKED:
-                    self._forked.put_nowait(frames.PID.unpack(payload)[0])
+                    if self._forked is not None and not self._forked.done():
+                        self._forked.set_result(frames.PID.unpack(payload)[0])
                 elif kind == frames.EXITED:
                     self._exited(*frames.PID_AND_STATUS.unpack(payload))
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -378,9 +381,12 @@ class SolverPool:
                 self._control = None
             if not ready.done():
                 ready.set_exception(SolverDied(None))
-            self._forked.put_nowait(0)
+            if self._forked is not None and not self._forked.done():
+                self._forked.set_exception(SolverDied(None))
             for process in list(self._processes.values()):  # the kernel ends them all; those idle need not be tried
-                if not process.busy:
+                if not process.exit_code.done():
+                    process.exit_code.set_result(-9)
+                if process.warm and not process.busy:
                     self._died(process, SolverDied(-9))
 
     def _exited(self, pid: int, code: int) -> None:
@@ -419,9 +425,9 @@ class _Watch:
         self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()), self._stop)
 
     def _stop(self) -> None:
-        self._process.send(frames.STOP)
+        self._process.send(frames.LATE)
         left = self._deadline - time.monotonic()
-        # What the solver has so far must still reach the caller, so it gets no longer than half of what is left.
+        # What the solver has so far must still reach the caller, so it gets less than half of what is left.
         self._timer = self._loop.call_later(max(0.0, min(GRACE_S, _DEADLINE_SHARE * left)), self._end)
 
     def _end(self) -> None:

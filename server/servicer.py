@@ -118,7 +118,8 @@ class _Call:
             cause = error.cause if isinstance(error, SolverDied) else type(error).__name__
             self._end("INTERNAL", status.message, cause=cause, exception=str(error))
             await self._abort(status)
-        self._end("OK")
+        # Noted after the response has gone out.
+        asyncio.get_running_loop().call_soon(self._end, "OK")
         return response
 
     async def _run(self, request: bytes, emit: Any) -> bytes:

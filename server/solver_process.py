@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from server import frames
 from server.catalogs import libraries
 from server.errors import invalid
-from server.frames import EXIT_MEMORY, Answer, Config, Job, Started
+from server.frames import EXIT_MEMORY, Answer, Config, Job
 from server.tasks import TASKS, Call
 from solver.catalog import Library, default_problem
 from solver.domain.errors import InvalidProblem
@@ -37,6 +37,9 @@ from solver.solve import optimize
 
 _RETIRE_SHARE = 0.6
 """A solver process that holds more than this share of its memory limit after an answer is replaced."""
+_LARGE_REQUEST_BYTES = 4096
+"""A request above this may bring a catalogue of which the model takes long to build, in which no stop is heard: what is
+said if time runs out meanwhile is then said beforehand."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -126,7 +129,8 @@ class _Solver:
 
     def __init__(self, connection: socket.socket, config: Config, known: Mapping[str, Library]) -> None:
         self._connection, self._config, self._libraries = connection, config, known
-        self._jobs: queue.SimpleQueue[tuple[Job, threading.Event]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, Call]] = queue.SimpleQueue()
+        self._sending = threading.Lock()
         self._limit_bytes = config.memory_limit_mib * 2**20
 
     def run(self) -> None:
@@ -137,33 +141,44 @@ class _Solver:
         threading.Thread(target=self._read, daemon=True).start()
         self._send(frames.READY)
         while True:
-            job, stop = self._jobs.get()
+            job, call = self._jobs.get()
             try:
-                self._answer(job, stop)
+                self._answer(job, call)
             except MemoryError:
                 os._exit(EXIT_MEMORY)
 
     def _read(self) -> None:
-        stop = threading.Event()
+        call: Call | None = None
         while (received := frames.receive(self._connection)) is not None:
             kind, payload = received
             if kind == frames.JOB:
-                stop = threading.Event()
-                self._jobs.put((Job.unpacked(payload), stop))
-            elif kind == frames.STOP:
-                stop.set()  # of the last job received; a job that has not begun finds it set
+                job = Job.unpacked(payload)
+                call = self._call(job)
+                self._jobs.put((job, call))
+            elif kind in (frames.STOP, frames.LATE) and call is not None:
+                call.stop.set()  # of the last job received; a job that has not begun finds it set
+                if kind == frames.LATE and call.fallback is not None:
+                    self._send(frames.FALLBACK, call.fallback())
         os._exit(0)
 
-    def _answer(self, job: Job, stop: threading.Event) -> None:
+    def _call(self, job: Job) -> Call:
+        def started(limit_s: float) -> None:
+            self._send(frames.STARTED, frames.SECONDS.pack(limit_s))
+            if len(job.request) > _LARGE_REQUEST_BYTES and call.fallback is not None:
+                self._send(frames.FALLBACK, call.fallback())
+
         call = Call(
             libraries=self._libraries,
             max_entries=self._config.max_entries,
             max_workers=self._config.max_workers,
             stop_at=job.stop_at,
-            stop=stop,
-            started=lambda limit_s, fallback: self._send(frames.STARTED, Started(limit_s, fallback).packed()),
+            stop=threading.Event(),
+            started=started,
             emit=lambda message: self._send(frames.EVENT, message),
         )
+        return call
+
+    def _answer(self, job: Job, call: Call) -> None:
         try:
             response = TASKS[job.method](job.request, call)
         except InvalidProblem as error:
@@ -182,7 +197,8 @@ class _Solver:
 
     def _send(self, kind: int, payload: bytes = b"") -> None:
         try:
-            self._connection.sendall(frames.frame(kind, payload))
+            with self._sending:
+                self._connection.sendall(frames.frame(kind, payload))
         except OSError:
             os._exit(0)
 

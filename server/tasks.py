@@ -54,10 +54,12 @@ class Call:
     stop_at: float
     """When the search must end, seconds of the monotonic clock."""
     stop: threading.Event
-    started: Callable[[float, bytes], None]
-    """Told the seconds the search may take, and the response if no other comes in time."""
+    started: Callable[[float], None]
+    """Told the seconds the search may take."""
     emit: Callable[[bytes], None]
     """Told each message of a streamed response but the last."""
+    fallback: Callable[[], bytes] | None = None
+    """Makes the response for when the search neither ends nor listens in time; None before the search."""
     solve_s: float = math.nan
     first_incumbent_s: float = math.nan
     gap: float = math.nan
@@ -88,7 +90,8 @@ class Call:
         began = time.monotonic()
         left = max(0.0, self.stop_at - began)
         limit = left if options.time_limit_s is None else min(left, options.time_limit_s)
-        self.started(limit, message_of({"result": _no_answer(problem, options)}, kind).SerializeToString())
+        self.fallback = lambda: message_of({"result": _no_answer(problem, options)}, kind).SerializeToString()
+        self.started(limit)
 
         def incumbent(found: Incumbent) -> None:
             if math.isnan(self.first_incumbent_s):

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from solver.domain.errors import InvalidProblem, nearest
+from solver.domain.errors import InvalidProblem, Violation, nearest
 from solver.domain.records import Record
 
 M = TypeVar("M", bound=Message)
@@ -29,10 +29,10 @@ WRAPPERS = frozenset({"solver.api.v1.PowerConnectors"})
 
 _REAL = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 _WHOLE = {
-    FieldDescriptor.CPPTYPE_INT32,
-    FieldDescriptor.CPPTYPE_INT64,
-    FieldDescriptor.CPPTYPE_UINT32,
-    FieldDescriptor.CPPTYPE_UINT64,
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
 
 
@@ -48,67 +48,74 @@ class Unfit(ValueError):
 
 
 def message_of(record: object, kind: type[M]) -> M:
-    """The message that says what a record (or a mapping of the same field names) says; absent stays absent."""
-    message = kind()
-    _fill(message, record, "")
-    return message
+    """The message that says what a record (or a mapping of the same field names) says; absent stays absent.
+
+    Raises:
+        Unfit: a value that its field cannot carry; never of a record that was validated.
+        InvalidProblem: a mapping has a key that is no field.
+    """
+    descriptor: Any = kind.DESCRIPTOR
+    carried = _carried(record, descriptor)
+    try:
+        return kind(**carried)  # at once: several times faster than field by field
+    except (TypeError, ValueError, OverflowError):
+        raise Unfit("", None) from None
 
 
-def _fill(message: Message, record: object, path: str) -> None:
+def _carried(record: Any, descriptor: Descriptor) -> dict[str, Any]:
+    """The arguments that make a message of `descriptor` say what `record` says."""
     if isinstance(record, Mapping):
-        known = message.DESCRIPTOR.fields_by_name
+        known = _fields_by_name(descriptor)
         for key in record:
             if key not in known:
-                raise InvalidProblem.of(_join(path, str(key)[:80]), None, "unknown field" + nearest(str(key), known))
+                raise InvalidProblem.of(str(key)[:80], None, "unknown field" + nearest(str(key), known))
         values = record
     else:
         values = vars(record)
-    for field in _fields(message.DESCRIPTOR):
+    carried = {}
+    for field in _fields(descriptor):
         value = values.get(field.name)
-        if value is not None:
-            _put(message, field, value, path)
+        if value is None:
+            continue
+        try:
+            encoded = field.carry(value)
+        except (Unfit, InvalidProblem) as error:
+            raise _within(field.name, error) from None
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            raise Unfit(field.name, value) from None
+        if encoded is not None:
+            carried[field.name] = encoded
+    return carried
 
 
-def _put(message: Message, field: _Field, value: Any, path: str) -> None:
-    try:
-        if field.is_map:
-            target = getattr(message, field.name)
-            for key, each in value.items():
-                if each is not None:
-                    target[field.key(key)] = field.encode(each)
-        elif field.message is None:
-            if field.repeated:
-                getattr(message, field.name).extend([field.encode(each) for each in value])
-            else:
-                encoded = field.encode(value)
-                if encoded is not None:
-                    setattr(message, field.name, encoded)
-        elif field.repeated:
-            target, where = getattr(message, field.name), _join(path, field.name)
-            for index, each in enumerate(value):
-                _nest(target.add(), each, f"{where}.{index}")
-        else:
-            nested = getattr(message, field.name)
-            nested.SetInParent()
-            _nest(nested, value, _join(path, field.name))
-    except (Unfit, InvalidProblem):
-        raise
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        raise Unfit(_join(path, field.name), value) from None
+def _within(name: str, error: Unfit | InvalidProblem) -> Unfit | InvalidProblem:
+    if isinstance(error, Unfit):
+        return Unfit(_join(name, error.path), error.value)
+    return InvalidProblem(Violation(_join(name, v.field), v.value, v.allowed) for v in error.violations)
 
 
-def _nest(message: Message, value: Any, path: str) -> None:
-    if isinstance(value, Record):
-        _fill(message, value, path)
-        return
-    name = message.DESCRIPTOR.full_name
-    if name in POSITIONAL:
-        for field, each in zip(_fields(message.DESCRIPTOR), value, strict=True):
-            _put(message, field, each, path)
-    elif name in WRAPPERS:
-        _put(message, _fields(message.DESCRIPTOR)[0], value, path)
-    else:
-        _fill(message, value, path)
+def _nested(descriptor: Descriptor) -> Callable[[Any], dict[str, Any]]:
+    """How a value becomes a message of `descriptor` inside another."""
+    if descriptor.full_name in POSITIONAL:
+        return lambda value: {
+            field.name: field.carry(each) for field, each in zip(_fields(descriptor), value, strict=True)
+        }
+    if descriptor.full_name in WRAPPERS:
+        return lambda value: {field.name: field.carry(value) for field in _fields(descriptor)}
+    return lambda value: _carried(value, descriptor)
+
+
+def _each(nested: Callable[[Any], dict[str, Any]]) -> Callable[[Any], list[dict[str, Any]]]:
+    def carry(values: Any) -> list[dict[str, Any]]:
+        made = []
+        for index, value in enumerate(values):
+            try:
+                made.append(nested(value))
+            except (Unfit, InvalidProblem) as error:
+                raise _within(str(index), error) from None
+        return made
+
+    return carry
 
 
 # Messages -> plain data -> records
@@ -132,13 +139,7 @@ def plain_of(message: Message, complete: bool = False) -> dict[str, Any]:
     """
     plain: dict[str, Any] = {}
     if complete:
-        for field in _fields(message.DESCRIPTOR):
-            if field.is_map:
-                plain[field.name] = {}
-            elif field.repeated:
-                plain[field.name] = []
-            elif field.message is not None:
-                plain[field.name] = None
+        plain = {name: make() for name, make in _empties(message.DESCRIPTOR)}
     known = _fields_by_name(message.DESCRIPTOR)
     for descriptor, value in message.ListFields():
         field = known[descriptor.name]
@@ -172,9 +173,9 @@ def _unnest(message: Message, complete: bool) -> Any:
 
 
 class _Field:
-    """How one field is carried."""
+    """How one field is carried: `carry` takes what a record says, `decode` gives back what one value says."""
 
-    __slots__ = ("decode", "encode", "is_map", "key", "message", "name", "repeated")
+    __slots__ = ("carry", "decode", "is_map", "message", "name", "repeated")
 
     def __init__(self, descriptor: FieldDescriptor) -> None:
         self.name: str = descriptor.name
@@ -182,25 +183,47 @@ class _Field:
         self.message: Descriptor | None = descriptor.message_type
         self.is_map = self.message is not None and self.message.GetOptions().map_entry
         value = descriptor
-        self.key: Callable[[Any], Any] = str
         if self.message is not None and self.is_map:
             value = self.message.fields_by_name["value"]
-            self.key = int if self.message.fields_by_name["key"].cpp_type in _WHOLE else str
-        self.encode: Callable[[Any], Any] = _same
+        encode: Callable[[Any], Any] = _same
         self.decode: Callable[[Any], Any] = _same
         if value.cpp_type in _REAL:
-            self.encode, self.decode = _real, _shortest
+            encode, self.decode = _real, _shortest
         elif value.cpp_type in _WHOLE:
-            self.encode = _whole
+            encode = _whole(*_WHOLE[value.cpp_type])
         elif value.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-            self.encode = _text
+            encode = _text
+        elif value.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+            encode = _flag
         elif value.enum_type is not None:
-            self.encode, self.decode = _enum(value.enum_type)
+            encode, self.decode = _enum(value.enum_type)
+        self.carry: Callable[[Any], Any] = encode
+        if self.message is not None and self.is_map:
+            key = int if self.message.fields_by_name["key"].cpp_type in _WHOLE else str
+            self.carry = lambda pairs: {key(name): encode(each) for name, each in pairs.items() if each is not None}
+        elif self.message is not None:
+            self.carry = _each(_nested(self.message)) if self.repeated else _nested(self.message)
+        elif self.repeated:
+            self.carry = lambda values: [encode(each) for each in values]
 
 
 @cache
 def _fields(descriptor: Descriptor) -> tuple[_Field, ...]:
     return tuple(_Field(field) for field in descriptor.fields)
+
+
+@cache
+def _empties(descriptor: Descriptor) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """The fields that an answer names also where they are empty, and what they then are."""
+    return tuple(
+        (field.name, dict if field.is_map else list if field.repeated else _nothing)
+        for field in _fields(descriptor)
+        if field.repeated or field.message is not None
+    )
+
+
+def _nothing() -> None:
+    return None
 
 
 @cache
@@ -228,12 +251,21 @@ def _shortest(value: float) -> float | int:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
-def _whole(value: Any) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
-        raise TypeError("not a whole number")
-    return int(value)
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    def encode(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value != int(value):
+            raise TypeError("not a whole number")
+        if not low <= value <= high:
+            raise ValueError("out of range")
+        return int(value)
+
+    return encode
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not true or false")
+    return value
 
 
 def _text(value: Any) -> str:
@@ -262,7 +294,7 @@ def _enum(descriptor: EnumDescriptor) -> tuple[Callable[[Any], int | None], Call
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name}" if path and name else path or name
 
 
 # Requests
