@@ -32,6 +32,7 @@ from solver.domain.errors import SolverFailure
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
 _DEADLINE_SHARE = 0.4
+_DEAD_ALREADY_S = 0.05
 _START_S = 60.0
 _READ_BYTES = 1 << 20
 
@@ -39,9 +40,9 @@ _READ_BYTES = 1 << 20
 class SolverDied(SolverFailure):
     """A solver process ended in the middle of a call; `exit_code` is negative for a signal, None if not known."""
 
-    def __init__(self, exit_code: int | None) -> None:
-        """Keep the exit code."""
-        self.exit_code = exit_code
+    def __init__(self, exit_code: int | None, before_the_job: bool = False) -> None:
+        """Keep the exit code, and whether the process seems to have been dead when it got the job."""
+        self.exit_code, self.before_the_job = exit_code, before_the_job
         super().__init__(f"a solver process ended with {exit_code}")
 
     @property
@@ -165,8 +166,11 @@ class SolverPool:
         """
         emitted = 0
         try:
-            for attempt in (1, 2):
+            attempts = 0
+            dead_already = 0
+            while True:
                 process = await self._take()
+                attempts += 1
                 seen = 0
 
                 def pass_on(message: bytes, after: int = emitted) -> None:
@@ -180,7 +184,11 @@ class SolverPool:
                     return await self._attempt(process, job, pass_on)
                 except SolverDied as death:
                     self._died(process, death)
-                    if attempt == 2 or time.monotonic() >= job.stop_at:
+                    if death.before_the_job and dead_already < self._target:
+                        dead_already += 1  # killed while idle, which nobody had noticed yet: not this call's doing
+                        attempts -= 1
+                        continue
+                    if attempts == 2 or time.monotonic() >= job.stop_at:
                         if death.out_of_memory:
                             raise Refused(out_of_memory(self._config.memory_limit_mib)) from None
                         raise
@@ -192,7 +200,6 @@ class SolverPool:
                     self._spawn(self._settle(process, slot))
                     slot = _NO_SLOT
                     raise
-            raise AssertionError("unreachable")
         finally:
             slot.release()
 
@@ -202,10 +209,12 @@ class SolverPool:
         watch = _Watch(loop, process, self._kill, job.deadline)
         watch.until(job.stop_at)
         fallback: bytes | None = None
+        heard = False
         process.send(frames.JOB, job.packed())
         try:
             while True:
                 kind, payload = await process.read()
+                heard = True
                 if kind == frames.EVENT:
                     emit(payload)
                 elif kind == frames.STARTED:
@@ -224,7 +233,8 @@ class SolverPool:
                     raise SolverFailure(payload.decode(errors="replace"))
         except SolverDied:
             if not watch.killed:
-                raise SolverDied(await process.ended()) from None
+                before_the_job = not heard and time.monotonic() - began < _DEAD_ALREADY_S
+                raise SolverDied(await process.ended(), before_the_job) from None
             if fallback is None:
                 raise _Late(time.monotonic() - began) from None
             self._died(process, SolverDied(-9))
@@ -257,10 +267,13 @@ class SolverPool:
             if process.pid not in self._processes:
                 continue
             if process.gone:
-                self._died(process, SolverDied(await process.ended()))
+                self._spawn(self._bury(process))
                 continue
             process.busy = True
             return process
+
+    async def _bury(self, process: _Process) -> None:
+        self._died(process, SolverDied(await process.ended()))
 
     def _give_back(self, process: _Process, retiring: bool = False) -> None:
         process.busy = False
