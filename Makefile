@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CASES ?= 2000
 BUDGET ?= 300000
+MINUTES ?= 5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,8 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports proto-check pytest proto oracle oracle-explain bench bench-quick clean
+.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
+	bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,6 +50,8 @@ imports: $(VENV)/.dev ## imports point down only
 proto-check: $(VENV)/.dev ## lint the .proto files; generated code equals committed code
 ifneq ($(PROTOS),)
 	$(BIN)/buf lint proto
+	$(BIN)/buf format proto --diff --exit-code
+	$(BIN)/buf breaking proto --against proto/released.binpb
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && $(call protoc,"$$new") && \
 	diff -r -x __init__.py -x __pycache__ "$$new/solver/api/v1" solver/api/v1 && echo "generated code is up to date" || \
 	{ echo "solver/api/v1 differs from proto/: run 'make proto' and commit" >&2; exit 1; }
@@ -56,8 +60,18 @@ endif
 pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 	$(PY) -m pytest -n 2 $(ARGS)
 
+test-extras: $(VENV)/.dev ## tests with clients from elsewhere (needs node and npm)
+	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	$(PY) -m pytest -m extras tests/extras $(ARGS)
+
+soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency
+	$(PY) -m benchmarks.soak --minutes $(MINUTES)
+
 proto: $(VENV)/.dev ## generate solver/api/v1 from proto/ again
 	$(call protoc,.)
+
+proto-image: $(VENV)/.dev ## at a release: what `buf breaking` compares with from then on
+	$(BIN)/buf build proto -o proto/released.binpb
 
 oracle: $(VENV)/.dev ## compare CASES random problems with brute force
 	$(PY) -m tests.oracle_run --cases $(CASES)

@@ -26,6 +26,7 @@ from solver.domain.notices import notices_for
 from solver.domain.plan import (
     Choice,
     Fingerprint,
+    Incumbent,
     Plan,
     Result,
     Statistics,
@@ -43,16 +44,6 @@ from solver.model.groups import LARGE, number_of_pairs
 from solver.model.pairs import Pairs, pairs_of
 from solver.model.prune import survivors
 from solver.model.rules import inequalities, violated_sets
-
-
-@dataclass(frozen=True)
-class Incumbent:
-    """A plan found on the way: its objective and the proved bound in the goal's unit, and the time it took."""
-
-    choice: Choice
-    objective: float
-    bound: float | None
-    elapsed_s: float
 
 
 @dataclass(frozen=True)
@@ -252,7 +243,11 @@ class _Callback(cp.SolutionCallback):
         at = next(i for i in range(self._model.size) if self.SolutionBooleanValue(i))
         bound = math.ceil(self.BestObjectiveBound() - 1e-6)
         known = self._objective_at(max(0, min(self._model.size - 1, bound)))
-        self._report(Incumbent(self._choice_at(at), self._objective_at(at), known, self.WallTime()))
+        self._report(
+            Incumbent(
+                choice=self._choice_at(at), objective=self._objective_at(at), bound=known, elapsed_s=self.WallTime()
+            )
+        )
 
 
 def _objective(problem: Problem, pairs: Pairs, index: int) -> float:

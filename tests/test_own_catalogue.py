@@ -133,7 +133,7 @@ def test_list_shows_price_date_source_and_marks(run_cli: RunCli) -> None:
     listed = run_cli("catalog", "list").out
     library = default_library()
     for entry in (*library.catalog.cards, *library.catalog.platforms, *library.workloads):
-        assert f"  {entry.id  # type: ignore[attr-defined]} " in listed
+        assert f"  {entry.id} " in listed  # type: ignore[attr-defined]
     for text in ("27,500   2023-07-10   the guide", "no price", "since 2022-09", "a40: power_limit_min_w"):
         assert text in listed
     objects = {row["id"]: row for row in run_cli("catalog", "list", "--format", "json").json["cards"]}

@@ -16,12 +16,13 @@ from solver.domain.errors import InvalidProblem, SolverFailure, UnknownName, Vio
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
 from solver.domain.physics import purchase
+from solver.domain.plan import Incumbent
 from solver.domain.problem import GOALS, Problem
 from solver.domain.records import Offer
 from solver.model.build import build
 from solver.model.pairs import pairs_of
 from solver.model.rules import inequalities
-from solver.solve import Incumbent, Options, checked_plan, optimize
+from solver.solve import Options, checked_plan, optimize
 from tests.builders import card, guide_problem, offer, platform, problem
 
 TODAY = datetime.date(2023, 8, 1)

@@ -223,6 +223,36 @@ def _assembled(entries: dict[str, list[Entry]], base: Library | None) -> Library
     return Library(catalog, tuple(workloads[i] for i in sorted(workloads)))
 
 
+def library_from(entries: Map[str, Any], field: str, workloads: tuple[Workload, ...] = ()) -> Library:
+    """A library out of plain data, for a catalogue that comes with a question.
+
+    Args:
+        entries: lists under cards, platforms, offers and workloads.
+        field: dotted path put before every fault.
+        workloads: taken where `entries` holds none.
+
+    Raises:
+        InvalidProblem: the first faulty entry of each kind, or ids given twice.
+    """
+    made: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    faults: list[Violation] = []
+    for kind, record in KINDS.items():
+        for index, entry in enumerate(entries.get(kind) or ()):
+            try:
+                made[kind].append(record.model_validate(entry))
+            except ValidationError as error:
+                known = {"": record.model_fields}
+                faults.extend(from_validation_error(error, f"{field}.{kind}.{index}", known).violations)
+                break
+    if faults:
+        raise InvalidProblem(faults)
+    try:
+        catalog = Catalog(cards=tuple(made["cards"]), platforms=tuple(made["platforms"]), offers=tuple(made["offers"]))
+    except ValidationError as error:
+        raise from_validation_error(error, field) from None
+    return Library(catalog, tuple(made["workloads"]) or workloads)
+
+
 def default_problem(library: Library | None = None, **fields: Any) -> Problem:
     """A question on the library's catalogue and default workload; `fields` as of `Problem`.
 
@@ -249,7 +279,9 @@ def with_prices(catalog: Catalog, prices: Map[str, Decimal], field: str = "price
             Violation(field, shown(name), "no card or platform has this id" + nearest(name, known)) for name in unknown
         )
     made = []
-    for name, price in prices.items():
+    for name, price in sorted(
+        prices.items()
+    ):  # the order of a mapping means nothing, and must not change a fingerprint
         try:
             made.append(
                 Offer(item_id=name, unit_price_cny=price, vendor="", source="given with the question", basis="quote")

@@ -1,7 +1,7 @@
 """`solver-cli`: read, call, print. Click with lazy commands: `--help` and bad input never import the solver.
 
 Exit codes: 0 a proven plan, 1 an unexpected error of ours, 2 bad input, 3 proved that no plan exists (or a quote breaks
-a limit), 4 no answer in the time given, 5 a plan without proof, 130 interrupted.
+a limit), 4 no answer in the time given, 5 a plan without proof, 7 the server is unavailable or full, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import click
 
 from solver import __version__
 from solver.cli.output import write_examples
-from solver.domain.errors import InvalidProblem, SolverFailure
+from solver.cli.remote import server_options
+from solver.domain.errors import InvalidProblem, ServerUnavailable, SolverFailure
 
 MOST_FAULTS = 10
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -59,6 +60,7 @@ class _LazyGroup(click.Group):
     epilog="Examples: solver-cli optimize --budget 300000 --goal batch ; solver-cli COMMAND --help",
 )
 @click.version_option(__version__, prog_name="solver-cli")
+@server_options
 def cli() -> None:
     """Which GPU rig to buy: the best cards, count, power limit and platform within your limits, proved optimal."""
 
@@ -88,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error of ours
         code = 1
+    except ServerUnavailable as error:
+        code = _fail(str(error), 7)
     except SolverFailure as error:
         code = _fail(f"internal: {error}", 1)
     except Exception as error:

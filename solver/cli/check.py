@@ -14,9 +14,12 @@ from solver.cli.question import (
     GroupedCommand,
     GroupedOption,
     Whole,
+    naming_flags,
     problem_from,
     question_options,
+    remote_question,
 )
+from solver.cli.remote import remote
 
 
 @click.command(
@@ -43,10 +46,16 @@ from solver.cli.question import (
 def command(card: str, count: int, platform: str, form: str, **options: Any) -> int:
     """Check a rig."""
     watts = options.pop("power_limit")
-    problem = problem_from(options)
-    from solver.check import check
+    today = datetime.date.today()
+    client = remote()
+    if client is not None:
+        with naming_flags():
+            report = client.check(remote_question(options), card, count, platform, watts, today)
+    else:
+        problem = problem_from(options)
+        from solver.check import check
 
-    report = check(problem, card, count, platform, watts, datetime.date.today())
+        report = check(problem, card, count, platform, watts, today)
     if form == "json":
         from solver.report.json_form import check_object, dumps
 

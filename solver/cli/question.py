@@ -5,7 +5,8 @@ Grouped in --help by what a buyer thinks of: money, machine, site, training, out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -350,10 +351,30 @@ def _asked(options: Mapping[str, Any], library: Library) -> Problem:
         quotes = read_quotes(map(Path, options["quotes"]), (library if below is None else below).catalog)
         tell(quotes.notes)
         question = overlay(question, {"offers": quotes.offers})
-    try:
+    with naming_flags():
         if options.get("workload") is not None:
             library.workload(options["workload"])
         return resolve(overlay(question, question_from(options)), library)
+
+
+def remote_question(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The question for a server: only what was asked, or, where files were given, all in which it differs from here.
+
+    Raises:
+        InvalidProblem: as `problem_from`.
+    """
+    if not any(options.get(name) for name in ("problem", "quotes", "catalog", "dump_problem")):
+        return question_from(options)
+    from solver.catalog import default_library, question_of
+
+    return question_of(problem_from(options), default_library())
+
+
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """Name the option instead of the question's field in every fault found inside."""
+    try:
+        yield
     except InvalidProblem as error:
         raise type(error)(_as_flags(error)) from None
 

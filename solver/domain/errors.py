@@ -1,4 +1,5 @@
-"""The two kinds of error: the caller's (`InvalidProblem`) and ours (`SolverFailure`).
+"""The two kinds of error: the caller's (`InvalidProblem`) and ours (`SolverFailure`); and, of clients, a server that
+does not answer (`ServerUnavailable`).
 
 An infeasible question is neither: it is an answer. Modify this module only to add a way in which a caller or
 we ourselves can be wrong; front ends map these classes to exit codes and gRPC codes in one table each.
@@ -55,6 +56,10 @@ class UnknownName(InvalidProblem):
 
 class SolverFailure(RuntimeError):
     """Our own fault: the solver broke, or an answer did not survive its re-check. Never shown to a remote client."""
+
+
+class ServerUnavailable(RuntimeError):
+    """The server that was asked cannot be reached, is full, does not let us in, or did not answer in time."""
 
 
 def shown(value: object) -> str:

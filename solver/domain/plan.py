@@ -111,6 +111,15 @@ class Plan(Record):
         )
 
 
+class Incumbent(Record):
+    """A plan found on the way: its objective and the proved bound in the goal's unit, and the time it took."""
+
+    choice: Choice
+    objective: float
+    bound: float | None
+    elapsed_s: float
+
+
 class Notice(Record):
     """Something the buyer should know; `code` is stable, `message` is for people."""
 

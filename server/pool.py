@@ -1,0 +1,462 @@
+"""The solver processes as the server sees them: warm ones taken and given back, dead ones replaced, deaf ones killed.
+
+Runs in the server's event loop. What happens inside a solver process stands in solver_process.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from google.rpc import status_pb2
+
+from server import frames
+from server.admission import Slot
+from server.errors import Refused, out_of_memory, too_late
+from server.frames import EXIT_MEMORY, Answer, Config, Job
+from server.logs import log
+from server.metrics import Metrics
+from solver.domain.errors import SolverFailure
+
+GRACE_S = 0.5
+"""How long a solver may take to end its search after it was told to stop."""
+_DEADLINE_SHARE = 0.4
+_DEAD_ALREADY_S = 0.05
+_START_S = 60.0
+_READ_BYTES = 1 << 20
+
+
+class SolverDied(SolverFailure):
+    """A solver process ended in the middle of a call; `exit_code` is negative for a signal, None if not known."""
+
+    def __init__(self, exit_code: int | None, before_the_job: bool = False) -> None:
+        """Keep the exit code, and whether the process seems to have been dead when it got the job."""
+        self.exit_code, self.before_the_job = exit_code, before_the_job
+        super().__init__(f"a solver process ended with {exit_code}")
+
+    @property
+    def cause(self) -> str:
+        """Name for log and metrics."""
+        if self.exit_code is None:
+            return "unknown"
+        if self.exit_code == EXIT_MEMORY:
+            return "memory"
+        return f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit {self.exit_code}"
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the memory limit is the likely cause: said so, or aborted (C++ cannot allocate or start a thread)."""
+        return self.exit_code in (EXIT_MEMORY, -6, 127)
+
+
+class _Late(Exception):
+    """A solver process was ended because it did not stop in time."""
+
+
+class _Process:
+    """One solver process: its pid, its socket, and how it ended."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid, self._reader, self._writer = pid, reader, writer
+        self.exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.warm = False
+        self.busy = False
+
+    async def read(self) -> tuple[int, bytes]:
+        """The next frame; SolverDied, its cause not known yet, at the end of the socket."""
+        try:
+            kind, length = frames.HEADER.unpack(await self._reader.readexactly(frames.HEADER.size))
+            return kind, await self._reader.readexactly(length) if length else b""
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise SolverDied(None) from None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended while nobody read from it."""
+        return self._reader.at_eof()
+
+    async def ended(self) -> int | None:
+        """The exit code, if it becomes known soon."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.exit_code), 0.3)
+        except TimeoutError:
+            return None
+
+    def send(self, kind: int, payload: bytes = b"") -> None:
+        """Send a frame; to a dead process it is lost, which the next read tells."""
+        if not self._writer.is_closing():
+            self._writer.write(frames.frame(kind, payload))
+
+    def close(self) -> None:
+        """Close the socket, upon which the process ends."""
+        self._writer.close()
+
+
+class SolverPool:
+    """Keeps `workers + spare_workers` warm solver processes and runs jobs on them."""
+
+    def __init__(self, config: Config, processes: int, metrics: Metrics) -> None:
+        """Remember the settings; `start` makes the processes."""
+        self._config, self._target, self._metrics = config, processes, metrics
+        self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
+        self._processes: dict[int, _Process] = {}
+        self._forked: asyncio.Future[int] | None = None
+        self._forking = asyncio.Lock()
+        self._control: socket.socket | None = None
+        self._control_writer: asyncio.StreamWriter | None = None
+        self._parent: subprocess.Popen[bytes] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the processes and wait until all are warm."""
+        await asyncio.gather(*(self._launch() for _ in range(self._target)))
+
+    async def close(self) -> None:
+        """End all processes."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        for process in list(self._processes.values()):
+            process.close()
+        if self._control_writer is not None:
+            self._control_writer.close()
+        if self._control is not None:
+            self._control.close()
+        if self._parent is not None:
+            parent = self._parent
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(parent.wait, 1.0)
+            if parent.poll() is None:
+                parent.kill()
+                parent.wait()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the solver processes that live."""
+        return list(self._processes)
+
+    @property
+    def warm(self) -> int:
+        """How many solver processes live."""
+        return len(self._processes)
+
+    # Jobs
+
+    async def run(self, job: Job, slot: Slot, emit: Callable[[bytes], None] = lambda _message: None) -> Answer:
+        """Run a job on a warm process; if that dies, once more on another. Gives the slot back in every case.
+
+        Raises:
+            Refused: the request is invalid, needs more memory than allowed, or its solver did not stop in time.
+            SolverDied: twice.
+            SolverFailure: the task broke; the message has the traceback, for the log only.
+            asyncio.CancelledError: the caller left; the solver is stopped in the background and the slot given back
+                when it has stopped or been killed.
+        """
+        emitted = 0
+        try:
+            attempts = 0
+            dead_already = 0
+            while True:
+                process = await self._take()
+                attempts += 1
+                seen = 0
+
+                def pass_on(message: bytes, after: int = emitted) -> None:
+                    nonlocal seen, emitted
+                    seen += 1
+                    if seen > after:  # a second attempt finds the same plans again
+                        emitted += 1
+                        emit(message)
+
+                try:
+                    return await self._attempt(process, job, pass_on)
+                except SolverDied as death:
+                    self._died(process, death)
+                    if death.before_the_job and dead_already < self._target:
+                        dead_already += 1  # killed while idle, which nobody had noticed yet: not this call's doing
+                        attempts -= 1
+                        continue
+                    if attempts == 2 or time.monotonic() >= job.stop_at:
+                        if death.out_of_memory:
+                            raise Refused(out_of_memory(self._config.memory_limit_mib)) from None
+                        raise
+                    self._metrics.retries.inc()
+                except _Late as late:
+                    self._died(process, SolverDied(-9))
+                    raise Refused(too_late(float(late.args[0]))) from None
+                except asyncio.CancelledError:
+                    self._spawn(self._settle(process, slot))
+                    slot = _NO_SLOT
+                    raise
+        finally:
+            slot.release()
+
+    async def _attempt(self, process: _Process, job: Job, emit: Callable[[bytes], None]) -> Answer:
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        watch = _Watch(loop, process, self._kill, job.deadline)
+        watch.until(job.stop_at)
+        fallback: bytes | None = None
+        heard = False
+        process.send(frames.JOB, job.packed())
+        try:
+            while True:
+                kind, payload = await process.read()
+                heard = True
+                if kind == frames.EVENT:
+                    emit(payload)
+                elif kind == frames.STARTED:
+                    watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
+                elif kind == frames.FALLBACK:
+                    fallback = payload
+                elif kind == frames.RESULT:
+                    answer = Answer.unpacked(payload)
+                    self._give_back(process, answer.retiring)
+                    return answer
+                elif kind == frames.REFUSED:
+                    self._give_back(process)
+                    raise Refused(status_pb2.Status.FromString(payload))
+                elif kind == frames.BROKEN:
+                    self._give_back(process)
+                    raise SolverFailure(payload.decode(errors="replace"))
+        except SolverDied:
+            if not watch.killed:
+                before_the_job = not heard and time.monotonic() - began < _DEAD_ALREADY_S
+                raise SolverDied(await process.ended(), before_the_job) from None
+            if fallback is None:
+                raise _Late(time.monotonic() - began) from None
+            self._died(process, SolverDied(-9))
+            return Answer(fallback, time.monotonic() - began, math.nan, math.nan, False)
+        finally:
+            watch.cancel()
+
+    async def _settle(self, process: _Process, slot: Slot) -> None:
+        """Stop a search nobody waits for; kill the process if it does not listen; then give the slot back."""
+        process.send(frames.STOP)
+        try:
+            async with asyncio.timeout(GRACE_S):
+                while True:
+                    kind, payload = await process.read()
+                    if kind in (frames.RESULT, frames.REFUSED, frames.BROKEN):
+                        self._give_back(process, kind == frames.RESULT and Answer.unpacked(payload).retiring)
+                        return
+        except TimeoutError:
+            self._kill(process)
+            self._died(process, SolverDied(-9))
+        except SolverDied:
+            self._died(process, SolverDied(await process.ended()))
+        finally:
+            slot.release()
+
+    async def _take(self) -> _Process:
+        """A warm process; those that died while idle are passed over."""
+        while True:
+            process = await self._idle.get()
+            if process.pid not in self._processes:
+                continue
+            if process.gone:
+                self._spawn(self._bury(process))
+                continue
+            process.busy = True
+            return process
+
+    async def _bury(self, process: _Process) -> None:
+        self._died(process, SolverDied(await process.ended()))
+
+    def _give_back(self, process: _Process, retiring: bool = False) -> None:
+        process.busy = False
+        if retiring:
+            log(logging.INFO, "solver process replaced", pid=process.pid, cause="grown")
+            self._forget(process)
+        else:
+            self._idle.put_nowait(process)
+
+    def _died(self, process: _Process, death: SolverDied) -> None:
+        if self._processes.get(process.pid) is not process:
+            return  # told already
+        self._metrics.deaths.labels(death.cause).inc()
+        log(logging.WARNING, "solver process died", pid=process.pid, cause=death.cause)
+        self._forget(process)
+
+    def _forget(self, process: _Process) -> None:
+        process.close()
+        self._processes.pop(process.pid, None)
+        self._metrics.processes.set(len(self._processes))
+        if not self._closed:
+            self._spawn(self._replace())
+
+    # Processes
+
+    async def _replace(self) -> None:
+        wait_s = 0.05
+        while not self._closed and len(self._processes) < self._target:
+            try:
+                await self._launch()
+            except (OSError, TimeoutError, SolverDied) as error:
+                log(logging.ERROR, "solver process does not start", cause=type(error).__name__, retry_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 5.0)
+
+    async def _launch(self) -> None:
+        """Have one solver process forked, wait until it is warm, and offer it."""
+        async with self._forking:
+            if len(self._processes) >= self._target:
+                return
+            await self._parent_process()
+            assert self._control is not None
+            ours, theirs = socket.socketpair()
+            self._forked = asyncio.get_running_loop().create_future()
+            try:
+                socket.send_fds(self._control, [frames.frame(frames.FORK)], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                self._control.close()
+                self._control = None
+                raise
+            finally:
+                theirs.close()
+            try:
+                async with asyncio.timeout(_START_S):
+                    pid = await self._forked
+            except (TimeoutError, SolverDied):
+                ours.close()
+                raise
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_BYTES)
+            process = _Process(pid, reader, writer)
+            self._processes[pid] = process
+        try:
+            async with asyncio.timeout(_START_S):
+                await process.read()
+        except (TimeoutError, SolverDied):
+            self._kill(process)
+            process.close()
+            self._processes.pop(pid, None)
+            raise
+        process.warm = True
+        self._metrics.processes.set(len(self._processes))
+        self._idle.put_nowait(process)
+
+    async def _parent_process(self) -> None:
+        """Start the process that forks, if there is none."""
+        if self._control is not None and self._parent is not None and self._parent.poll() is None:
+            return
+        ours, theirs = socket.socketpair()
+        config = json.dumps(asdict(self._config), default=str)
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "server.solver_process", str(theirs.fileno()), config],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # Threads that linear algebra would start count against the memory limit, and must not exist at a fork.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        theirs.close()
+        self._control = ours
+        ours.setblocking(False)
+        reader, self._control_writer = await asyncio.open_connection(sock=ours.dup())
+        ready = asyncio.get_running_loop().create_future()
+        self._spawn(self._listen(reader, ready))
+        async with asyncio.timeout(_START_S):
+            await ready
+
+    async def _listen(self, reader: asyncio.StreamReader, ready: asyncio.Future[None]) -> None:
+        """What the process that forks has to say: pids of new processes, exit codes of ended ones."""
+        try:
+            while True:
+                kind, length = frames.HEADER.unpack(await reader.readexactly(frames.HEADER.size))
+                payload = await reader.readexactly(length) if length else b""
+                if kind == frames.READY:
+                    ready.set_result(None)
+                elif kind == frames.FORKED:
+                    if self._forked is not None and not self._forked.done():
+                        self._forked.set_result(frames.PID.unpack(payload)[0])
+                elif kind == frames.EXITED:
+                    self._exited(*frames.PID_AND_STATUS.unpack(payload))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            if self._closed:
+                return
+            log(logging.WARNING, "forking process died")
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+            if not ready.done():
+                ready.set_exception(SolverDied(None))
+            if self._forked is not None and not self._forked.done():
+                self._forked.set_exception(SolverDied(None))
+            for process in list(self._processes.values()):  # the kernel ends them all; those idle need not be tried
+                if not process.exit_code.done():
+                    process.exit_code.set_result(-9)
+                if process.warm and not process.busy:
+                    self._died(process, SolverDied(-9))
+
+    def _exited(self, pid: int, code: int) -> None:
+        process = self._processes.get(pid)
+        if process is None:
+            return
+        if not process.exit_code.done():
+            process.exit_code.set_result(code)
+        if not process.busy and process.warm:
+            self._died(process, SolverDied(code))
+
+    def _kill(self, process: _Process) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(frames.frame(frames.KILL, frames.PID.pack(process.pid)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Watch:
+    """Tells a process to stop when its time is over, and has it killed if it does not."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, process: _Process, kill: Callable[[_Process], None], deadline: float
+    ) -> None:
+        self._loop, self._process, self._kill, self._deadline = loop, process, kill, deadline
+        self._timer: asyncio.TimerHandle | None = None
+        self.killed = False
+
+    def until(self, moment: float) -> None:
+        """Set when the time is over, on the monotonic clock."""
+        self.cancel()
+        self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()), self._stop)
+
+    def _stop(self) -> None:
+        self._process.send(frames.LATE)
+        left = self._deadline - time.monotonic()
+        # What the solver has so far must still reach the caller, so it gets less than half of what is left.
+        self._timer = self._loop.call_later(max(0.0, min(GRACE_S, _DEADLINE_SHARE * left)), self._end)
+
+    def _end(self) -> None:
+        self.killed = True
+        self._kill(self._process)
+        self._process.close()  # the end of a process that holds much memory takes long; nobody waits for it
+
+    def cancel(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _NoSlot(Slot):
+    def __init__(self) -> None:
+        self._admission = None
+
+
+_NO_SLOT = _NoSlot()

@@ -1,0 +1,159 @@
+"""Answers the calls: admit, hand the request's bytes to a solver process, pass its bytes back.
+
+Methods come from the .proto's own description; what each does stands in tasks.py. Requests are decoded in the solver
+process, so that neither a large nor a malicious one can hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.rpc import code_pb2, status_pb2
+
+from server.admission import Admission, QueueFull
+from server.errors import Refused, draining, full, internal
+from server.frames import Job
+from server.logs import log
+from server.metrics import Metrics
+from server.pool import SolverDied, SolverPool
+from solver.api.v1 import optimizer_service_pb2
+
+SERVICE = optimizer_service_pb2.DESCRIPTOR.services_by_name["OptimizerService"]
+DEADLINE_SHARE = 0.95
+"""A search ends at this share of the time its caller leaves, so that the answer arrives before the deadline."""
+RETRY_AFTER_S = 0.2
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Servicer:
+    """All RPCs of the service, with admission, time limits, errors, logs and metrics around them."""
+
+    def __init__(self, pool: SolverPool, admission: Admission, metrics: Metrics, max_time_s: float) -> None:
+        """Keep what answers are made with."""
+        self.pool, self.admission, self.metrics, self.max_time_s = pool, admission, metrics, max_time_s
+        self.draining = False
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handlers of all RPCs, for `add_generic_rpc_handlers`."""
+        made: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+        for method in SERVICE.methods:
+            if method.server_streaming:
+                made[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method.name))
+            else:
+                made[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method.name))
+        handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE.full_name, made)
+        return handlers
+
+    async def idle(self) -> None:
+        """Wait until every call has ended."""
+        await self.admission.idle()
+
+    def _unary(self, method: str) -> Any:
+        async def answer(request: bytes, context: Any) -> bytes:
+            return await _Call(self, method, context).answer(request, lambda _message: None)
+
+        return answer
+
+    def _stream(self, method: str) -> Any:
+        async def answer(request: bytes, context: Any) -> AsyncIterator[bytes]:
+            # Kept for a slow reader: the newest plans. A solver never waits for a reader.
+            found: deque[bytes] = deque(maxlen=100)
+            news = asyncio.Event()
+
+            def emit(message: bytes) -> None:
+                found.append(message)
+                news.set()
+
+            work = asyncio.ensure_future(_Call(self, method, context).answer(request, emit))
+            work.add_done_callback(lambda _work: news.set())
+            try:
+                while not work.done() or found:
+                    while found:
+                        yield found.popleft()
+                    if not work.done():
+                        await news.wait()
+                    news.clear()
+                yield work.result()
+            finally:
+                if not work.done():
+                    work.cancel()
+
+        return answer
+
+
+class _Call:
+    """One call, from its arrival to its end."""
+
+    def __init__(self, servicer: Servicer, method: str, context: Any) -> None:
+        self._servicer, self._method, self._context = servicer, method, context
+        self._arrived = time.monotonic()
+        self._queued_s = math.nan
+        given = next((value for key, value in context.invocation_metadata() or () if key == "x-request-id"), "")
+        self._request_id = given if isinstance(given, str) and _REQUEST_ID.match(given) else uuid.uuid4().hex
+
+    async def answer(self, request: bytes, emit: Any) -> bytes:
+        """The response's bytes; every failure ends the call with a status of errors.py."""
+        try:
+            response = await self._run(request, emit)
+        except Refused as refused:
+            self._end(code_pb2.Code.Name(refused.status.code), refused.status.message)
+            await self._abort(refused.status)
+        except asyncio.CancelledError:
+            remaining = self._context.time_remaining()
+            late = remaining is not None and remaining <= 0
+            self._end("DEADLINE_EXCEEDED" if late else "CANCELLED")
+            raise
+        except Exception as error:  # whatever it is, its text stays here
+            status = internal(uuid.uuid4().hex)
+            cause = error.cause if isinstance(error, SolverDied) else type(error).__name__
+            self._end("INTERNAL", status.message, cause=cause, exception=str(error))
+            await self._abort(status)
+        # Noted after the response has gone out.
+        asyncio.get_running_loop().call_soon(self._end, "OK")
+        return response
+
+    async def _run(self, request: bytes, emit: Any) -> bytes:
+        servicer, metrics = self._servicer, self._servicer.metrics
+        if servicer.draining:
+            raise Refused(draining(RETRY_AFTER_S))
+        try:
+            slot = await servicer.admission.enter()
+        except QueueFull as queue:
+            raise Refused(full(queue.waiting, RETRY_AFTER_S)) from None
+        now = time.monotonic()
+        self._queued_s = now - self._arrived
+        metrics.queue_seconds.observe(self._queued_s)
+        remaining = self._context.time_remaining()
+        left = math.inf if remaining is None else remaining
+        limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
+        answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit)
+        metrics.observe(metrics.solve_seconds, answer.solve_s)
+        metrics.observe(metrics.first_incumbent_seconds, answer.first_incumbent_s)
+        metrics.observe(metrics.gap, answer.gap)
+        return answer.response
+
+    def _end(self, code: str, message: str = "", **more: Any) -> None:
+        metrics, total = self._servicer.metrics, time.monotonic() - self._arrived
+        metrics.requests.labels(self._method, code).inc()
+        metrics.request_seconds.labels(self._method).observe(total)
+        level = logging.ERROR if code == "INTERNAL" else logging.INFO
+        fields = {"method": self._method, "code": code, "request_id": self._request_id, "ms": round(total * 1000, 3)}
+        if not math.isnan(self._queued_s):
+            fields["queue_ms"] = round(self._queued_s * 1000, 3)
+        if message:
+            fields["message"] = message
+        log(level, "call", **fields, peer=self._context.peer(), **more)
+
+    async def _abort(self, status: status_pb2.Status) -> None:
+        details = (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", self._request_id))
+        await self._context.abort(_CODES[status.code], status.message, details)

@@ -1,0 +1,240 @@
+"""What a solver process does: one function per RPC, request bytes in, response bytes out.
+
+To add an RPC: its lines in the .proto, and one function with `@rpc` here. Knows no grpc and no process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+from google.protobuf.message import Message
+from pydantic import Field, ValidationError
+
+from solver.api.v1 import optimizer_service_pb2 as api
+from solver.api.v1 import problem_pb2
+from solver.catalog import Library
+from solver.check import check
+from solver.domain.errors import InvalidProblem, Violation, from_validation_error
+from solver.domain.goals import GOAL_SPECS
+from solver.domain.notices import notices_for
+from solver.domain.plan import Incumbent, Result, Statistics
+from solver.domain.problem import Problem
+from solver.domain.records import Flag, Record
+from solver.report.json_form import gap
+from solver.solve import Options, fingerprint, optimize
+from solver.wire import asked, library_named, message_of, parsed, plain_of
+
+M = TypeVar("M", bound=Message)
+DEFAULT_PLATFORM = "guide-base"
+
+
+class SearchOptions(Record):
+    """How a caller wants the search run; the fields of the message of the same name."""
+
+    time_limit_s: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+    workers: Annotated[int, Field(ge=1)] = 1
+    prune: Flag = True
+    today: datetime.date | None = None
+
+
+@dataclass
+class Call:
+    """One call being answered: the catalogues, the caps, how to be stopped, and what was measured."""
+
+    libraries: Mapping[str, Library]
+    max_entries: int
+    max_workers: int
+    stop_at: float
+    """When the search must end, seconds of the monotonic clock."""
+    stop: threading.Event
+    started: Callable[[float], None]
+    """Told the seconds the search may take."""
+    emit: Callable[[bytes], None]
+    """Told each message of a streamed response but the last."""
+    fallback: Callable[[], bytes] | None = None
+    """Makes the response for when the search neither ends nor listens in time; None before the search."""
+    solve_s: float = math.nan
+    first_incumbent_s: float = math.nan
+    gap: float = math.nan
+    _began: float = field(default=0.0, init=False)
+
+    def problem(self, message: problem_pb2.Problem) -> Problem:
+        """The question of a request."""
+        entries = _entries(message)
+        if entries > self.max_entries:
+            raise InvalidProblem.of(
+                "problem", None, f"names {entries:,} cards, platforms, offers, prices and ids; the most is "
+                f"{self.max_entries:,}"
+            )  # fmt: skip
+        with under("problem"):
+            return asked(message, self.libraries)
+
+    def solve(
+        self,
+        problem: Problem,
+        message: api.SearchOptions,
+        kind: type[Message],
+        emit: Callable[[Incumbent], None] | None = None,
+    ) -> Message:
+        """Search within the caps, measure, and answer with a response of `kind`."""
+        options = _validated(SearchOptions, message, "options")
+        if options.workers > self.max_workers:
+            raise InvalidProblem.of("options.workers", options.workers, f"must be between 1 and {self.max_workers}")
+        began = time.monotonic()
+        left = max(0.0, self.stop_at - began)
+        limit = left if options.time_limit_s is None else min(left, options.time_limit_s)
+        self.fallback = lambda: message_of({"result": _no_answer(problem, options)}, kind).SerializeToString()
+        self.started(limit)
+
+        def incumbent(found: Incumbent) -> None:
+            if math.isnan(self.first_incumbent_s):
+                self.first_incumbent_s = time.monotonic() - began
+            if emit is not None:
+                emit(found)
+
+        result = optimize(
+            problem,
+            Options(
+                time_limit_s=limit,
+                workers=options.workers,
+                prune=options.prune,
+                today=options.today,
+                stop=self.stop,
+                on_incumbent=incumbent,
+            ),
+        )
+        self.solve_s = time.monotonic() - began
+        left_open = gap(result)
+        self.gap = math.nan if left_open is None else left_open
+        return message_of({"result": result}, kind)
+
+
+Task = Callable[[bytes, Call], bytes]
+TASKS: dict[str, Task] = {}
+
+
+def rpc(kind: type[M]) -> Callable[[Callable[[M, Call], Message]], Task]:
+    """Register a function as the RPC of its name in CamelCase; `kind` is the request's message."""
+
+    def register(function: Callable[[M, Call], Message]) -> Task:
+        def task(data: bytes, call: Call) -> bytes:
+            return function(parsed(data, kind), call).SerializeToString()
+
+        TASKS["".join(part.title() for part in function.__name__.split("_"))] = task
+        return task
+
+    return register
+
+
+@rpc(api.OptimizeRequest)
+def _optimize(request: api.OptimizeRequest, call: Call) -> Message:
+    return call.solve(call.problem(request.problem), request.options, api.OptimizeResponse)
+
+
+@rpc(api.StreamOptimizeRequest)
+def _stream_optimize(request: api.StreamOptimizeRequest, call: Call) -> Message:
+    def emit(found: Incumbent) -> None:
+        call.emit(message_of({"incumbent": found}, api.StreamOptimizeResponse).SerializeToString())
+
+    return call.solve(call.problem(request.problem), request.options, api.StreamOptimizeResponse, emit)
+
+
+@rpc(api.CheckPlanRequest)
+def _check_plan(request: api.CheckPlanRequest, call: Call) -> Message:
+    problem = call.problem(request.problem)
+    if not request.HasField("card"):
+        raise InvalidProblem.of("card", None, "is required")
+    report = check(
+        problem,
+        request.card,
+        request.count if request.HasField("count") else 1,
+        request.platform if request.HasField("platform") else DEFAULT_PLATFORM,
+        request.power_limit_w if request.HasField("power_limit_w") else None,
+        _day(request.today) if request.HasField("today") else datetime.date.today(),
+    )
+    return message_of({"report": report}, api.CheckPlanResponse)
+
+
+@rpc(api.ListCardsRequest)
+def _list_cards(request: api.ListCardsRequest, call: Call) -> Message:
+    catalog = _library(request, call).catalog
+    offers = [offer for offer in catalog.offers if offer.item_id in catalog.card_by_id]
+    return message_of({"cards": catalog.cards, "offers": offers}, api.ListCardsResponse)
+
+
+@rpc(api.ListPlatformsRequest)
+def _list_platforms(request: api.ListPlatformsRequest, call: Call) -> Message:
+    catalog = _library(request, call).catalog
+    offers = [offer for offer in catalog.offers if offer.item_id in catalog.platform_by_id]
+    return message_of({"platforms": catalog.platforms, "offers": offers}, api.ListPlatformsResponse)
+
+
+@rpc(api.ListWorkloadsRequest)
+def _list_workloads(request: api.ListWorkloadsRequest, call: Call) -> Message:
+    return message_of({"workloads": _library(request, call).workloads}, api.ListWorkloadsResponse)
+
+
+@rpc(api.ValidateProblemRequest)
+def _validate_problem(request: api.ValidateProblemRequest, call: Call) -> Message:
+    try:
+        problem = call.problem(request.problem)
+    except InvalidProblem as error:
+        faults = [vars(fault) for fault in error.violations[:1000]]
+        return message_of({"valid": False, "violations": faults}, api.ValidateProblemResponse)
+    return message_of({"valid": True, "fingerprint": fingerprint(problem)}, api.ValidateProblemResponse)
+
+
+def _no_answer(problem: Problem, options: SearchOptions) -> Result:
+    """The result if the search neither ends nor listens in time, as CP-SAT in the presolve of a very large model."""
+    return Result(
+        status="no_answer",
+        goal=problem.goal,
+        objective_unit=GOAL_SPECS[problem.goal].unit,
+        warnings=notices_for(problem, None, options.today or datetime.date.today()),
+        statistics=Statistics(pairs=0, pairs_in_model=0, solve_ms=0, total_ms=0, workers=options.workers),
+        fingerprint=fingerprint(problem),
+    )
+
+
+@contextmanager
+def under(prefix: str) -> Iterator[None]:
+    """Put the name of the group of the request before the path of every fault found inside."""
+    try:
+        yield
+    except InvalidProblem as error:
+        raise type(error)(
+            Violation(v.field if v.field == prefix else f"{prefix}.{v.field}", v.value, v.allowed)
+            for v in error.violations
+        ) from None
+
+
+def _library(request: Any, call: Call) -> Library:
+    return library_named(request.catalog_id if request.HasField("catalog_id") else None, call.libraries)
+
+
+def _validated(kind: type[SearchOptions], message: Message, prefix: str) -> SearchOptions:
+    try:
+        return kind.model_validate(plain_of(message))
+    except ValidationError as error:
+        raise from_validation_error(error, prefix) from None
+
+
+def _day(text: str) -> datetime.date:
+    try:
+        return SearchOptions.model_validate({"today": text}).today or datetime.date.today()
+    except ValidationError as error:
+        raise from_validation_error(error) from None
+
+
+def _entries(message: problem_pb2.Problem) -> int:
+    limits, own = message.limits, message.catalog
+    counts = [len(message.prices), len(message.cards), len(message.platforms), len(message.offers)]
+    counts += [len(own.cards), len(own.platforms), len(own.offers), len(own.workloads)]
+    return sum(counts) + len(limits.include) + len(limits.exclude)

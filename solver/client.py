@@ -1,0 +1,340 @@
+"""A thin gRPC client: records in, records out, and the same errors as the library. One `Client` may serve many threads.
+
+    with Client("127.0.0.1:50051") as client:
+        result = client.optimize({"limits": {"budget_cny": 300000}})
+
+Every call has a deadline. A server that is unavailable for a moment is asked again, up to four times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+from solver.api.v1 import optimizer_service_pb2 as api
+from solver.api.v1 import problem_pb2, result_pb2
+from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
+from solver.catalog import Library, default_library
+from solver.check import CheckReport
+from solver.domain.errors import InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
+from solver.domain.plan import Fingerprint, Incumbent, Result
+from solver.domain.problem import Problem, catalog_digest
+from solver.domain.records import Card, Offer, Platform, Workload
+from solver.wire import problem_message, record_of
+
+Question = Problem | Mapping[str, Any]
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT_S = 90.0
+_MESSAGE_BYTES = 64 * 2**20
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{"service": "solver.api.v1.OptimizerService"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+_ELSEWHERE = {
+    grpc.StatusCode.UNAVAILABLE: "is not available",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "has no room",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer in time",
+    grpc.StatusCode.UNAUTHENTICATED: "does not let us in",
+    grpc.StatusCode.PERMISSION_DENIED: "does not let us in",
+    grpc.StatusCode.UNIMPLEMENTED: "does not offer this",
+    grpc.StatusCode.CANCELLED: "broke off the call",
+}
+
+
+class Interrupted(Exception):
+    """The call was given up because `stop` was set."""
+
+
+class Client:
+    """A connection to a solver server."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        tls: bool = False,
+        tls_ca: Path | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        token: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        library: Library | None = None,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            server: HOST:PORT.
+            tls: encrypt; implied by any of the files.
+            tls_ca: certificates of the authorities trusted, PEM; those of gRPC if None.
+            tls_cert: our certificate, PEM, for servers that ask for one.
+            tls_key: its private key, PEM.
+            token: bearer token.
+            timeout_s: deadline of a call that does not name one; a search gets 95 % of it.
+            library: the catalogue from which whole problems were made; the shipped one if None.
+
+        Raises:
+            InvalidProblem: a file cannot be read.
+        """
+        self._server, self._timeout_s, self._library = server, timeout_s, library or default_library()
+        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._same_catalog: bool | None = None
+        options = [
+            ("grpc.service_config", json.dumps(_RETRIES)),
+            ("grpc.enable_retries", 1),
+            ("grpc.initial_reconnect_backoff_ms", 100),  # by default a second, in which all retries would fail
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+        ]
+        if tls or tls_ca or tls_cert or tls_key:
+            pems = [_read("tls_ca", tls_ca), _read("tls_key", tls_key), _read("tls_cert", tls_cert)]
+            self._channel = grpc.secure_channel(server, grpc.ssl_channel_credentials(*pems), options)
+        else:
+            self._channel = grpc.insecure_channel(server, options)
+        self._stub = OptimizerServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls still running are cancelled, and the server stops their searches."""
+        self._channel.close()
+
+    def optimize(
+        self,
+        question: Question,
+        *,
+        time_limit_s: float | None = None,
+        workers: int | None = None,
+        prune: bool | None = None,
+        today: datetime.date | None = None,
+        timeout_s: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Result:
+        """Find the best rig and prove it.
+
+        Args:
+            question: keys as of solver/catalog/question.py, on the server's catalogue; or a whole problem.
+            time_limit_s: seconds for the search.
+            workers: CP-SAT workers.
+            prune: False solves with every pair.
+            today: the day against which prices age; today if None.
+            timeout_s: deadline of the call, seconds.
+            stop: set it to give up; the server then stops the search.
+
+        Raises:
+            InvalidProblem: the question is wrong.
+            ServerUnavailable: no server, no room, no access, or no answer in time.
+            SolverFailure: the server failed.
+            Interrupted: `stop` was set.
+        """
+        request = api.OptimizeRequest(
+            problem=self._problem(question), options=_options(time_limit_s, workers, prune, today)
+        )
+        response = self._call(self._stub.Optimize, request, _timeout(timeout_s, time_limit_s, self._timeout_s), stop)
+        return record_of(response.result, Result)
+
+    def stream_optimize(
+        self,
+        question: Question,
+        *,
+        time_limit_s: float | None = None,
+        workers: int | None = None,
+        prune: bool | None = None,
+        today: datetime.date | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[Incumbent | Result]:
+        """The same, yielding each better plan as it is found; the result comes last. Close the iterator to stop."""
+        request = api.StreamOptimizeRequest(
+            problem=self._problem(question), options=_options(time_limit_s, workers, prune, today)
+        )
+        timeout = _timeout(timeout_s, time_limit_s, self._timeout_s)
+        call = self._stub.StreamOptimize(request, timeout=timeout, metadata=self._metadata)
+        try:
+            for event in call:
+                if event.HasField("result"):
+                    yield record_of(event.result, Result)
+                else:
+                    yield record_of(event.incumbent, Incumbent)
+        except grpc.RpcError as error:
+            raise self._failure(error) from None
+        finally:
+            call.cancel()
+
+    def check(
+        self,
+        question: Question,
+        card: str,
+        count: int = 1,
+        platform: str | None = None,
+        power_limit_w: int | None = None,
+        today: datetime.date | None = None,
+        timeout_s: float | None = None,
+    ) -> CheckReport:
+        """Hold a rig against every limit; raises as `optimize` does."""
+        with _sendable(card=card, count=count, platform=platform, power_limit_w=power_limit_w):
+            request = api.CheckPlanRequest(
+                problem=self._problem(question),
+                card=card,
+                count=count,
+                platform=platform,
+                power_limit_w=power_limit_w,
+                today=(today or datetime.date.today()).isoformat(),
+            )
+        return record_of(self._call(self._stub.CheckPlan, request, timeout_s).report, CheckReport)
+
+    def validate(self, question: Question, timeout_s: float | None = None) -> Fingerprint:
+        """What the answer to a question depends on; nothing is solved.
+
+        Raises:
+            InvalidProblem: with every fault found.
+        """
+        request = api.ValidateProblemRequest(problem=self._problem(question))
+        response = self._call(self._stub.ValidateProblem, request, timeout_s)
+        if not response.valid:
+            raise InvalidProblem(_violations(response.violations))
+        return record_of(response.fingerprint, Fingerprint)
+
+    def list_cards(self, catalog_id: str | None = None) -> tuple[tuple[Card, ...], tuple[Offer, ...]]:
+        """The cards of one of the server's catalogues, and their offers."""
+        response = self._call(self._stub.ListCards, api.ListCardsRequest(catalog_id=catalog_id))
+        cards = tuple(record_of(card, Card) for card in response.cards)
+        return cards, tuple(record_of(offer, Offer) for offer in response.offers)
+
+    def list_platforms(self, catalog_id: str | None = None) -> tuple[tuple[Platform, ...], tuple[Offer, ...]]:
+        """The platforms of one of the server's catalogues, and their offers."""
+        response = self._call(self._stub.ListPlatforms, api.ListPlatformsRequest(catalog_id=catalog_id))
+        platforms = tuple(record_of(platform, Platform) for platform in response.platforms)
+        return platforms, tuple(record_of(offer, Offer) for offer in response.offers)
+
+    def list_workloads(self, catalog_id: str | None = None) -> tuple[Workload, ...]:
+        """The workloads of one of the server's catalogues."""
+        response = self._call(self._stub.ListWorkloads, api.ListWorkloadsRequest(catalog_id=catalog_id))
+        return tuple(record_of(workload, Workload) for workload in response.workloads)
+
+    # Calls
+
+    def _problem(self, question: Question) -> problem_pb2.Problem:
+        """The question as a message; a whole problem brings its catalogue where the server has another one."""
+        if isinstance(question, Problem) and self._same_catalog is None:
+            response = self._call(self._stub.ValidateProblem, api.ValidateProblemRequest())
+            self._same_catalog = response.fingerprint.catalog_sha256 == catalog_digest(self._library.catalog)
+        return problem_message(question, self._library, whole=self._same_catalog is False)
+
+    def _call(
+        self,
+        method: Callable[..., Any],
+        request: Message,
+        timeout_s: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Any:
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        for attempt in (1, 2):
+            call = method.future(request, timeout=timeout_s, metadata=self._metadata)  # type: ignore[attr-defined]
+            if stop is not None:
+                threading.Thread(target=_cancel_on, args=(stop, call), daemon=True).start()
+            try:
+                return call.result()
+            except grpc.FutureCancelledError:
+                raise Interrupted from None
+            except grpc.RpcError as error:
+                # A server that shuts down may end a call so (grpc#41785); nobody here asked for it.
+                if error.code() is not grpc.StatusCode.CANCELLED or attempt == 2:
+                    raise self._failure(error) from None
+            except KeyboardInterrupt:
+                call.cancel()
+                raise
+        raise AssertionError("unreachable")
+
+    def _failure(self, error: Any) -> Exception:
+        code, text = error.code(), " ".join((error.details() or "").split())
+        if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
+            kind = UnknownName if code is grpc.StatusCode.NOT_FOUND else InvalidProblem
+            return kind(_faults(error) or [Violation("request", "", text)])
+        if code in _ELSEWHERE:
+            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}")
+        return SolverFailure(f"the server {self._server} failed: {text}")
+
+
+def _faults(error: Any) -> list[Violation]:
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                faults = result_pb2.InvalidProblem()
+                if detail.Unpack(faults):
+                    return _violations(faults.violations)
+    return []
+
+
+def _violations(messages: Any) -> list[Violation]:
+    """Faults with the paths of the question: without the group of the request that holds it."""
+    return [Violation(v.field.removeprefix("problem."), v.value, v.allowed) for v in messages]
+
+
+def _options(
+    time_limit_s: float | None, workers: int | None, prune: bool | None, today: datetime.date | None
+) -> api.SearchOptions:
+    with _sendable(time_limit_s=time_limit_s, workers=workers, prune=prune):
+        return api.SearchOptions(
+            time_limit_s=time_limit_s,
+            workers=workers,
+            prune=prune,
+            today=(today or datetime.date.today()).isoformat(),
+        )
+
+
+@contextlib.contextmanager
+def _sendable(**values: object) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidProblem):
+            raise
+        given = ", ".join(f"{name} = {value!r}" for name, value in values.items() if value is not None)
+        raise InvalidProblem.of("request", None, f"cannot be sent: {given[:200]}") from None
+
+
+def _timeout(timeout_s: float | None, time_limit_s: float | None, default_s: float) -> float:
+    if timeout_s is not None:
+        return timeout_s
+    return default_s if time_limit_s is None else max(default_s, time_limit_s / 0.9 + 5)
+
+
+def _cancel_on(stop: threading.Event, call: Any) -> None:
+    while not call.done():
+        if stop.wait(0.1):
+            call.cancel()
+            return
+
+
+def _read(field: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise InvalidProblem.of(field, str(path), "cannot be read") from None

@@ -1,0 +1,19 @@
+"""Records <-> protobuf: the only code that knows both.
+
+A field of a message and the field of the record of the same name are the same thing (tests/test_wire.py holds every
+pair against each other), so a new field is a line in the record and a line in the .proto, and nothing here.
+"""
+
+from solver.wire.convert import message_of, parsed, plain_of, record_of
+from solver.wire.question import DEFAULT_CATALOG, asked, library_named, problem_message
+
+__all__ = [
+    "DEFAULT_CATALOG",
+    "asked",
+    "library_named",
+    "message_of",
+    "parsed",
+    "plain_of",
+    "problem_message",
+    "record_of",
+]

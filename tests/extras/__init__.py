@@ -1,0 +1,1 @@
+"""Tests that need tools from elsewhere; run by `make test-extras`, which installs them."""

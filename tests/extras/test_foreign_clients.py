@@ -1,0 +1,114 @@
+"""Clients that nobody here wrote, against a real server: buf curl through reflection, and grpc-js on Node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from solver.catalog import default_library, resolve
+from solver.solve import optimize
+from tests.server.running import ROOT, Running, running
+
+pytestmark = pytest.mark.extras
+
+BUF = Path(sys.executable).with_name("buf")
+NODE = ROOT / "examples" / "node"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    """A server with default settings but for the port."""
+    with running() as it:
+        yield it
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+
+
+def buf_curl(server: Running, method: str, request: str) -> subprocess.CompletedProcess[str]:
+    url = f"http://{server.address}/solver.api.v1.OptimizerService/{method}"
+    return run(BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", request, url)
+
+
+def expected(question: dict[str, Any]) -> Any:
+    return optimize(resolve(question, default_library()))
+
+
+def test_buf_curl(server: Running) -> None:
+    """Tests the README's call: reflection tells buf the API, and the answer is the library's."""
+    ran = buf_curl(server, "Optimize", '{"problem":{"limits":{"budget_cny":300000}}}')
+    assert ran.returncode == 0, ran.stderr
+    result, wanted = json.loads(ran.stdout)["result"], expected({"limits": {"budget_cny": 300000}})
+    assert result["status"] == "STATUS_OPTIMAL"
+    assert result["plan"]["cardId"] == wanted.plan.card_id
+    assert result["plan"]["costCny"] == float(wanted.plan.cost_cny)
+    assert result["fingerprint"]["problemSha256"] == wanted.fingerprint.problem_sha256
+    assert result["fingerprint"]["catalogSha256"] == wanted.fingerprint.catalog_sha256
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("StreamOptimize", "{}"),
+        ("CheckPlan", '{"card":"rtx-4090-blower","count":4}'),
+        ("ListCards", "{}"),
+        ("ListPlatforms", "{}"),
+        ("ListWorkloads", "{}"),
+        ("ValidateProblem", '{"problem":{"workload_id":"guide-6b"}}'),
+    ],
+)
+def test_buf_curl_calls_everything(server: Running, method: str, request_: str) -> None:
+    """Tests that every RPC answers a client that knows it by reflection only."""
+    ran = buf_curl(server, method, request_)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+def test_buf_curl_errors(server: Running) -> None:
+    """Tests that a fault reaches buf curl with its code, message and details."""
+    ran = buf_curl(server, "Optimize", '{"problem":{"limits":{"budget_cny":-1}}}')
+    assert ran.returncode != 0
+    error = json.loads(ran.stderr)
+    assert error["code"] == "invalid_argument"
+    assert error["message"] == "problem.limits.budget_cny = -1: must be between 0 and 1000000000000"
+    assert [detail["type"] for detail in error["details"]] == [
+        "google.rpc.ErrorInfo", "google.rpc.BadRequest", "solver.api.v1.InvalidProblem",
+    ]  # fmt: skip
+
+
+def test_grpc_js(server: Running) -> None:
+    """Tests the example for Node, which loads the .proto files as they are."""
+    node = shutil.which("node")
+    assert node is not None, "make test-extras needs node and npm"
+    ran = run(node, NODE / "ask.mjs", server.address, "300000")
+    assert ran.returncode == 0, ran.stderr
+    printed, wanted = json.loads(ran.stdout), expected({"limits": {"budget_cny": 300000}})
+    assert printed["result"]["status"] == "STATUS_OPTIMAL"
+    assert printed["result"]["plan"]["card_id"] == wanted.plan.card_id
+    assert printed["result"]["plan"]["total_batch"] == wanted.plan.total_batch
+    assert printed["result"]["fingerprint"]["problem_sha256"] == wanted.fingerprint.problem_sha256
+    assert printed["events"][-1] == "result"
+    assert "incumbent" in printed["events"]
+    assert printed["report"]["holds"] is False
+    assert "a100-80gb-pcie" in printed["cards"]
+    assert printed["refused"]["code"] == 3
+    assert printed["refused"]["details"].startswith("problem.limits.budget_cny = -1")
+
+
+def test_python_example(server: Running) -> None:
+    """Tests the example for Python."""
+    ran = run(sys.executable, "examples/ask_server.py", server.address, "300000")
+    assert ran.returncode == 0, ran.stderr
+    assert "optimal: batch 26" in ran.stdout
+    assert run(sys.executable, "examples/ask_server.py", server.address, "-1").returncode == 2
+    assert run(sys.executable, "examples/ask_server.py", "127.0.0.1:1").returncode == 7

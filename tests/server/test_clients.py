@@ -1,0 +1,169 @@
+"""The same question by library, command line, command line over the server, Python client and plain gRPC."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from solver.catalog import default_library, default_problem, resolve
+from solver.client import Client, Interrupted
+from solver.domain.errors import InvalidProblem, UnknownName
+from solver.domain.plan import Incumbent, Result
+from solver.report.json_form import result_object
+from solver.solve import optimize
+from solver.wire import record_of
+from tests.builders import random_problem
+from tests.conftest import RunCli
+from tests.server.questions import asking, slow
+from tests.server.running import Running
+
+QUESTIONS: list[tuple[list[object], dict[str, Any]]] = [
+    (["--budget", 300000], {"limits": {"budget_cny": 300000}}),
+    (["--budget", "30万", "--goal", "value"], {"goal": "value", "limits": {"budget_cny": 300000}}),
+    (["--goal", "cost", "--min-batch", 12], {"goal": "cost", "limits": {"min_batch": 12}}),
+    (["--budget", "150000.50", "--goal", "epoch", "--price", "rtx-4090=12999.99", "--price", "rtx-3090=1"],
+     {"goal": "epoch", "limits": {"budget_cny": 150000.5}, "prices": {"rtx-3090": 1, "rtx-4090": 12999.99}}),
+    (["--samples", 7, "--reserve-gb", "0.3", "--socket-amps", 16], {
+        "workload": {"samples": 7, "reserve_gb": 0.3}, "site": {"socket_amps": 16}}),
+    (["--budget", 10], {"limits": {"budget_cny": 10}}),
+    (["--exclude", "a100-80gb-pcie", "--require-nvlink"],
+     {"limits": {"exclude": ["a100-80gb-pcie"], "require_nvlink": True}}),
+]  # fmt: skip
+
+
+def timeless(answer: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of an answer without what it took."""
+    kept = {key: value for key, value in answer["statistics"].items() if not key.endswith("_ms")}
+    return {**answer, "statistics": kept}
+
+
+def camel(data: dict[str, Any]) -> dict[str, Any]:
+    """The same question in the JSON of protobuf."""
+    goal = data.get("goal")
+    return {**data, **({"goal": f"GOAL_{goal.upper()}"} if goal else {})}
+
+
+@pytest.mark.parametrize(("flags", "question"), QUESTIONS)
+def test_same_answer_every_way(server: Running, run_cli: RunCli, flags: list[object], question: dict[str, Any]) -> None:
+    """Tests that plan, figures and fingerprint do not depend on the way a question takes."""
+    library = timeless(result_object(optimize(resolve(question, default_library()))))
+    local = timeless(run_cli("optimize", *flags, "--format", "json").json)
+    remote = timeless(run_cli("--server", server.address, "optimize", *flags, "--format", "json").json)
+    with Client(server.address) as client:
+        by_client = timeless(result_object(client.optimize(question)))
+        whole = timeless(result_object(client.optimize(resolve(question, default_library()))))
+    with server.stub() as stub:
+        response = stub.Optimize(asking(camel(question)), timeout=20)
+    by_grpc = timeless(result_object(record_of(response.result, Result)))
+    expected = json.loads(json.dumps(library))
+    assert local == remote == expected
+    assert json.loads(json.dumps(by_client)) == json.loads(json.dumps(whole)) == expected
+    assert json.loads(json.dumps(by_grpc)) == expected
+    assert MessageToDict(response)["result"]["fingerprint"]["problemSha256"] == library["fingerprint"]["problem_sha256"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["optimize", "--budget", 300000],
+        ["optimize", "--budget", 10],
+        ["optimize", "--budget", -3],
+        ["optimize", "--budget", 1.005],
+        ["optimize", "--price", "rtx-4091=3"],
+        ["optimize", "--max-cards", 10**17],
+        ["optimize", "--goal", "fast"],
+        ["optimize", "--goal", "cost", "--no-prune", "--min-batch", "9"],
+        ["optimize", "--include", "a100"],
+        ["check", "--card", "rtx-4090-blower", "--count", 4, "--power-limit", 450],
+        ["check", "--card", "rtx-4090-blower", "--count", 4, "--power-limit", 450, "--format", "json"],
+        ["check", "--card", "a100-80gb-pcie", "--budget", 100],
+        ["check", "--card", "rtx-4091"],
+        ["check", "--card", "rtx-4090", "--count", 99],
+        ["check", "--card", "rtx-4090", "--power-limit", 9999],
+    ],
+)
+def test_same_output(server: Running, run_cli: RunCli, arguments: list[object]) -> None:
+    """Tests that the command line prints the same over the server, errors and exit codes included, but for timings."""
+    local, remote = run_cli(*arguments), run_cli("--server", server.address, *arguments)
+    assert (remote.code, remote.err) == (local.code, local.err)
+    for mine, theirs in zip(local.out.splitlines(), remote.out.splitlines(), strict=True):
+        if " ms; question " in mine:
+            mine, theirs = (line.split(";")[0] + line.split(";")[2] for line in (mine, theirs))
+        assert theirs == mine
+
+
+def test_command_line_without_server(run_cli: RunCli) -> None:
+    """Tests exit code 7 and one line where there is no server."""
+    ran = run_cli("--server", "127.0.0.1:1", "optimize")
+    assert ran.code == 7
+    assert ran.err.startswith("Error: the server 127.0.0.1:1 is not available")
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whole_problems(server: Running, seed: int) -> None:
+    """Tests that any problem, on any catalogue, is answered as the library answers it."""
+    problem = random_problem(random.Random(seed))
+    today = datetime.date(2024, 1, 1)
+    from solver.solve import Options
+
+    here = optimize(problem, Options(today=today))
+    with Client(server.address) as client:
+        there = client.optimize(problem, today=today)
+    assert timeless(result_object(there)) == timeless(result_object(here))
+
+
+def test_client_records(server: Running) -> None:
+    """Tests the client's other calls: records in, records out."""
+    library = default_library()
+    with Client(server.address) as client:
+        cards, card_offers = client.list_cards()
+        platforms, platform_offers = client.list_platforms()
+        assert cards == library.catalog.cards
+        assert platforms == library.catalog.platforms
+        assert {*card_offers, *platform_offers} == set(library.catalog.offers)
+        assert client.list_workloads() == library.workloads
+        assert client.validate({}).problem_sha256 == default_problem().digest
+        with pytest.raises(InvalidProblem) as caught:
+            client.validate({"limits": {"budget_cny": -1, "max_cards": 9}})
+        assert [fault.field for fault in caught.value.violations] == ["limits.budget_cny", "limits.max_cards"]
+        with pytest.raises(UnknownName):
+            client.list_cards("nowhere")
+        events = list(client.stream_optimize({"limits": {"budget_cny": 300_000}}))
+    assert isinstance(events[0], Incumbent)
+    assert isinstance(events[-1], Result)
+
+
+def test_client_gives_up_when_told(server: Running) -> None:
+    """Tests that `stop` ends a call, and a stream that is closed ends its search."""
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    from solver.wire import asked
+
+    problem = asked(slow().problem, {"default": default_library()})
+    with Client(server.address) as client:
+        with pytest.raises(Interrupted):
+            client.optimize(problem, prune=False, stop=stop)
+        assert client.optimize({}).status == "optimal"
+
+
+def test_every_call_has_a_deadline(server: Running) -> None:
+    """Tests that the client's deadline reaches the server, also where the caller names none."""
+    from solver.domain.errors import ServerUnavailable
+
+    with Client(server.address, timeout_s=0.001) as client, pytest.raises(ServerUnavailable, match="in time"):
+        client.optimize({})
+
+
+def test_unary_call_by_hand(server: Running) -> None:
+    """Tests that an empty request, of no bytes at all, is the default question."""
+    with grpc.insecure_channel(server.address) as channel:
+        ask: Any = channel.unary_unary("/solver.api.v1.OptimizerService/Optimize")
+        assert ask(b"", timeout=10)

@@ -1,0 +1,120 @@
+"""Solver processes that die, hang or eat memory; and the server's own death."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from solver.api.v1 import result_pb2
+from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
+from tests.server.questions import budget, details, slow
+from tests.server.running import Running, alive, children, running, wait_until
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[Running]:
+    """A server with one slot and one spare solver, for tests that kill its processes."""
+    with running("--workers", "1", "--memory-limit-mib", "1024", "--max-time-s", "20") as server:
+        yield server
+
+
+def answers(stub: OptimizerServiceStub) -> bool:
+    return stub.Optimize(budget(), timeout=10).result.status == result_pb2.STATUS_OPTIMAL
+
+
+def whole(server: Running) -> None:
+    """Wait until the pool has been filled again."""
+    wait_until(lambda: len(server.solvers()) == 2, 10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_dying_solver_costs_one_retry(fragile: Running, number: signal.Signals) -> None:
+    """Tests that a call whose solver dies is answered by another, and that the dead one is replaced."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        call = stub.Optimize.future(slow(15, 15), timeout=30)
+        victim = fragile.busy_solver()
+        os.kill(victim, number)
+        result = call.result().result
+        assert result.status == result_pb2.STATUS_OPTIMAL
+        assert answers(stub)
+    whole(fragile)
+    assert victim not in fragile.solvers()
+    assert fragile.events("solver process died")[-1]["cause"] == f"signal {number.value}"
+
+
+def test_two_deaths_are_an_internal_error_that_says_nothing(fragile: Running) -> None:
+    """Tests INTERNAL with an id and nothing else, the log's entry under that id, and the next answer."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        call = stub.Optimize.future(slow(), timeout=30)
+        for _ in range(2):
+            os.kill(fragile.busy_solver(), signal.SIGKILL)
+        with pytest.raises(grpc.RpcError) as caught:
+            call.result()
+        error = caught.value
+        assert error.code() is grpc.StatusCode.INTERNAL
+        match = re.fullmatch(
+            r"internal error ([0-9a-f]{32}); the server's log has it under this id", str(error.details())
+        )
+        assert match is not None
+        assert set(details(error)) == {"ErrorInfo"}
+        assert dict(details(error)["ErrorInfo"].metadata) == {"error_id": match[1]}
+        wait_until(lambda: any(match[1] in line for line in fragile.raw), 2)
+        assert answers(stub)
+
+
+def test_memory_limit(fragile: Running) -> None:
+    """Tests that a question too large for a solver's memory is RESOURCE_EXHAUSTED, and the next one is answered."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Optimize(slow(300, 300), timeout=30)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "1024 MiB" in str(caught.value.details())
+        assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
+        assert answers(stub)
+
+
+def test_idle_solvers_that_die_are_replaced(fragile: Running) -> None:
+    """Tests that deaths between calls cost no call anything."""
+    whole(fragile)
+    before = fragile.solvers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    with fragile.stub() as stub:
+        assert answers(stub)
+    whole(fragile)
+    assert not set(before) & set(fragile.solvers())
+
+
+def test_death_of_the_forking_process(fragile: Running) -> None:
+    """Tests that the process that forks the solvers is started again."""
+    whole(fragile)
+    parent = fragile.parent()
+    os.kill(parent, signal.SIGKILL)
+    with fragile.stub() as stub:
+        assert answers(stub)
+    whole(fragile)
+    assert fragile.parent() != parent
+
+
+@pytest.mark.parametrize("hanging", [False, True])
+def test_no_orphans(hanging: bool) -> None:
+    """Tests that nothing survives kill -9 of the server, in the middle of a search; not even a solver that hangs."""
+    with running("--workers", "2") as server, server.stub() as stub:
+        call = stub.Optimize.future(slow(), timeout=30)
+        busy = server.busy_solver()
+        if hanging:
+            os.kill(busy, signal.SIGSTOP)
+        family = [*children(server.process.pid), *server.solvers()]
+        assert len(family) == 4
+        server.process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in family), 1.0)
+        with pytest.raises(grpc.RpcError):
+            call.result()
