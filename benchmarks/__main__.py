@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import solve
+from benchmarks import server, solve
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,6 +26,7 @@ BENCHES: dict[str, Callable[[bool], Report]] = {
     "solve-default": solve.default_catalogue,
     "solve-prepared": solve.nothing_prepared,
     "solve-large": solve.large_catalogues,
+    **server.BENCHES,
 }
 
 
