@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from ortools.sat.python import cp_model_helper as cp
 
-from solver.domain import physics
 from solver.domain.errors import InvalidProblem, SolverFailure
 from solver.domain.limits import UNMOVED, Moved
-from solver.domain.problem import MAX_OPTION_CARDS, Problem
+from solver.domain.problem import Problem
 from solver.domain.records import Card, Platform
 from solver.model.build import Block, build_blocks
+from solver.model.groups import number_of_pairs
 from solver.model.pairs import Ints, Pairs, pairs_of
 from solver.model.prune import survivors
 from solver.model.rules import Inequality, inequalities
@@ -80,16 +80,6 @@ class TooManyPairs(InvalidProblem):
     """The catalogue is too large for what needs every pair of it at once; `optimize` takes it all the same."""
 
 
-def _pairs_at_most(problem: Problem) -> int:
-    """The number of pairs of the priced cards and platforms, used offers counted as if every item had some."""
-    offers = problem.catalog.offers_by_item
-    platforms = sum(platform.id in offers for platform in problem.catalog.platforms)
-    fixed = problem.limits.power_limit_w
-    options = sum(len(physics.power_limits_w(card, fixed)) for card in problem.catalog.cards if card.id in offers)
-    mixed = any({o.condition for o in of_item} == {"new", "used"} for of_item in offers.values())
-    return options * MAX_OPTION_CARDS * platforms * (2 if mixed else 1)
-
-
 @dataclass(frozen=True, eq=False)
 class Space:
     """A question over its pairs, prepared once for many what-ifs: the rules, and which rank each pair has."""
@@ -109,7 +99,7 @@ class Space:
         Raises:
             TooManyPairs: the catalogue has more pairs than are held at once.
         """
-        pairs = _pairs_at_most(problem)
+        pairs = number_of_pairs(problem)
         if pairs > MOST_PAIRS:
             raise TooManyPairs.of(
                 "catalog",

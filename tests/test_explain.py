@@ -218,7 +218,7 @@ def check_limits(referee: Referee, found: Explanation) -> None:
     question = referee.question
     today = referee.best({})
     assert today is not None
-    value = oracle.objective(question, today)
+    value = measure(question, today)
     for limit in found.limits:
         name = f"{limit.limit}[{limit.part}]" if limit.part else limit.limit
         if name == "vram":
@@ -230,14 +230,14 @@ def check_limits(referee: Referee, found: Explanation) -> None:
         if limit.improves is None:
             loose = referee.best({name: None})
             assert loose is not None
-            assert oracle.objective(question, loose) == value, name
+            assert measure(question, loose) == value, name
         else:
             change = limit.improves.change
             more, less = referee.best(moved_by((change,))), referee.best(moved_by((change,), less=0))
             assert more is not None
             assert less is not None
             assert same(more, limit.improves.rig), name
-            assert oracle.objective(question, more) != value == oracle.objective(question, less), name
+            assert measure(question, more) < value == measure(question, less), name
         if limit.changes is None:
             assert limit.keeps is None
             continue
@@ -255,25 +255,24 @@ def check_limits(referee: Referee, found: Explanation) -> None:
         assert after is None or distinct(after) != distinct(today), name
 
 
+def measure(question: Problem, pair: oracle.Pair) -> Fraction:
+    """What the goal itself is about, less is better; the value of rigs that cost nothing is the same."""
+    if question.goal == "value":
+        return Fraction(pair.cost_fen, max(1, pair.total_batch))
+    found = oracle.objective(question, pair)
+    return Fraction(-found if question.goal == "batch" else found)
+
+
 def check_memory_limit(question: Problem, found: Explanation) -> None:
     """So much more memory improves the goal, and 1 MiB less does not."""
     (limit,) = (limit for limit in found.limits if limit.limit == "vram")
     if limit.improves is None:
         return
     more = limit.improves.change.by_units
-    best, less, today = (oracle.best(with_memory(question, mib)) for mib in (more, more - 1, 0))
-    assert best.choice == choice_of(limit.improves.rig)
-    assert better(question, best, today)
-    assert not better(question, less, today)
-    assert best.choice is not None
-
-
-def better(question: Problem, one: oracle.Verdict, other: oracle.Verdict) -> bool:
-    """Whether the goal itself is better."""
-    if one.objective is None or other.objective is None:
-        return one.objective is not None
-    larger = question.goal in ("batch", "value")
-    return one.objective > other.objective if larger else one.objective < other.objective
+    best, less, today = (oracle.ranked(with_memory(question, mib))[:1] for mib in (more, more - 1, 0))
+    assert best[0].choice == choice_of(limit.improves.rig)
+    assert measure(question, best[0]) < measure(question, today[0])
+    assert not less or measure(question, less[0]) >= measure(question, today[0])
 
 
 def distinct(pair: oracle.Pair) -> tuple[str, int, str]:
