@@ -26,6 +26,7 @@ from solver.solve import optimize
 THREE_PLATFORMS = {"atx-7-slot": Decimal(18_000), "guide-base-titanium": Decimal(27_000)}
 """Prices for two more platforms of the default catalogue, made up for this bench."""
 MOST_CNY = 600_000
+WARM_UP = 2
 
 
 def explanations(quick: bool) -> Report:
@@ -36,8 +37,8 @@ def explanations(quick: bool) -> Report:
     for platforms, aim_ms in ((1, 200.0), (3, 400.0)):
         slowest = 0.0
         for case, questions in _cases(rng, number, platforms):
-            timings, answers = interleave(questions, {"explain": explain, "optimize": optimize})
-            for question, given in zip(questions, answers, strict=True):
+            timings, answers = interleave(questions, {"explain": explain, "optimize": optimize}, WARM_UP)
+            for question, given in zip(questions[WARM_UP:], answers, strict=True):
                 agree(question, given["explain"], given["optimize"].plan)
             what_ifs = [given["explain"].what_ifs for given in answers]
             report.rows.append(
@@ -111,7 +112,7 @@ def curves(quick: bool) -> Report:
         slowest = 0.0
         for axes in (("cost", "batch"), ("cost", "epoch"), ("cost", "value"), ("watts", "epoch")):
             questions = [_on(platforms, budget_cny=MOST_CNY + rng.randrange(1000)) for _ in range(number)]
-            timings, answers = interleave(questions, {"frontier": _curve_of(axes)})
+            timings, answers = interleave(questions, {"frontier": _curve_of(axes)}, WARM_UP)
             points = {len(given["frontier"].points) for given in answers}
             assert len(points) == 1  # the few yuan by which the questions differ change nothing
             case = f"{axes[0]} against {axes[1]}, {platforms} platform(s)"
@@ -131,13 +132,16 @@ def look_ups(report: Report, number: int, platforms: int) -> None:
     """The staircase of the budget, and any budget's answer from it beside optimize."""
     for goal in ("batch", "epoch", "value"):
         question = _on(platforms, goal=goal)
-        timings, made = interleave([question.with_limits(budget_cny=b) for b in range(number)], {"staircase": _stair})
+        made_of = [question.with_limits(budget_cny=b) for b in range(number)]
+        timings, made = interleave(made_of, {"staircase": _stair}, WARM_UP)
         report.rows.append(Row(f"{goal}, {platforms} platform(s)", "staircase", timings["staircase"]))
         stair = made[0]["staircase"]
         edges = [Decimal(room) / 100 for room in stair.rooms]
         budgets = [b for edge in edges for b in (edge, edge - Decimal("0.01"))]
         asked = [question.with_limits(budget_cny=b) for b in budgets]
-        timings, answers = interleave(asked, {"look-up": stair.answer, "optimize": optimize})
+        timings, answers = interleave(
+            [*asked[:WARM_UP], *asked], {"look-up": stair.answer, "optimize": optimize}, WARM_UP
+        )
         for given in answers:
             assert given["look-up"].plan == given["optimize"].plan
         ratio = timings["look-up"].median / timings["optimize"].median
