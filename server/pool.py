@@ -155,8 +155,10 @@ class SolverPool:
     # Jobs
 
     async def run(self, job: Job, slot: Slot, emit: Callable[[bytes], None] = lambda _message: None) -> Answer:
-        """Run a job on a warm process; if that dies, once more on another. Gives the slot back in every case, and at once
-        if the caller leaves: the next call then gets a spare process, while this one's is stopped or killed.
+        """Run a job on a warm process; if that dies, once more on another.
+
+        Gives the slot back in every case, and at once if the caller leaves: the next call then gets a spare process,
+        while this one's is stopped or killed.
 
         Raises:
             Refused: the request is invalid, needs more memory than allowed, or its solver did not stop in time.
