@@ -155,14 +155,16 @@ class SolverPool:
     # Jobs
 
     async def run(self, job: Job, slot: Slot, emit: Callable[[bytes], None] = lambda _message: None) -> Answer:
-        """Run a job on a warm process; if that dies, once more on another. Gives the slot back in every case.
+        """Run a job on a warm process; if that dies, once more on another.
+
+        Gives the slot back in every case, and at once if the caller leaves: the next call then gets a spare process,
+        while this one's is stopped or killed.
 
         Raises:
             Refused: the request is invalid, needs more memory than allowed, or its solver did not stop in time.
             SolverDied: twice.
             SolverFailure: the task broke; the message has the traceback, for the log only.
-            asyncio.CancelledError: the caller left; the solver is stopped in the background and the slot given back
-                when it has stopped or been killed.
+            asyncio.CancelledError: the caller left.
         """
         emitted = 0
         try:
@@ -197,8 +199,7 @@ class SolverPool:
                     self._died(process, SolverDied(-9))
                     raise Refused(too_late(float(late.args[0]))) from None
                 except asyncio.CancelledError:
-                    self._spawn(self._settle(process, slot))
-                    slot = _NO_SLOT
+                    self._spawn(self._settle(process))
                     raise
         finally:
             slot.release()
@@ -242,8 +243,8 @@ class SolverPool:
         finally:
             watch.cancel()
 
-    async def _settle(self, process: _Process, slot: Slot) -> None:
-        """Stop a search nobody waits for; kill the process if it does not listen; then give the slot back."""
+    async def _settle(self, process: _Process) -> None:
+        """Stop a search nobody waits for; kill the process if it does not listen."""
         process.send(frames.STOP)
         try:
             async with asyncio.timeout(GRACE_S):
@@ -257,8 +258,6 @@ class SolverPool:
             self._died(process, SolverDied(-9))
         except SolverDied:
             self._died(process, SolverDied(await process.ended()))
-        finally:
-            slot.release()
 
     async def _take(self) -> _Process:
         """A warm process; those that died while idle are passed over."""
@@ -452,11 +451,3 @@ class _Watch:
         """Watch no longer."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-class _NoSlot(Slot):
-    def __init__(self) -> None:
-        self._admission = None
-
-
-_NO_SLOT = _NoSlot()

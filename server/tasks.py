@@ -15,23 +15,29 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from google.protobuf.message import Message
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import problem_pb2
+from solver.batch import OutOfTime, Patience
 from solver.catalog import Library
 from solver.check import check
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
+from solver.domain.explanation import Axis, Explanation, Frontier
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
 from solver.domain.plan import Incumbent, Result, Statistics
 from solver.domain.problem import Problem
-from solver.domain.records import Flag, Record
+from solver.domain.records import Date, Flag, Record
+from solver.domain.units import Cny
+from solver.explain import ExplainOptions, explain, top
+from solver.frontier import UNITS, frontier
 from solver.report.json_form import gap
 from solver.solve import Options, fingerprint, optimize
 from solver.wire import asked, library_named, message_of, parsed, plain_of
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=Record)
 DEFAULT_PLATFORM = "guide-base"
 
 
@@ -41,7 +47,36 @@ class SearchOptions(Record):
     time_limit_s: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
     workers: Annotated[int, Field(ge=1)] = 1
     prune: Flag = True
-    today: datetime.date | None = None
+    today: Date | None = None
+
+
+class TopOptions(Record):
+    """How many of the best plans a caller wants."""
+
+    top: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class ExplainRequest(Record):
+    """What a caller wants explained; the fields of the message of the same name but for the question."""
+
+    top: Annotated[int, Field(ge=1, le=1000)] = 5
+    time_limit_s: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+    today: Date | None = None
+
+
+class ComputeFrontierRequest(Record):
+    """Which curve a caller wants; the fields of the message of the same name but for the question."""
+
+    axes: tuple[Axis, ...] = ()
+    from_cny: Cny | None = None
+    time_limit_s: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+
+    @field_validator("axes")
+    @classmethod
+    def _two(cls, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        if axes and (len(axes) != 2 or axes[0] == axes[1]):
+            raise ValueError("must be two different axes, or none for the default")
+        return axes
 
 
 @dataclass
@@ -76,26 +111,34 @@ class Call:
         with under("problem"):
             return asked(message, self.libraries)
 
+    def begin(self, time_limit_s: float | None, fallback: Callable[[], Message]) -> float:
+        """Begin the search: the seconds it may take, within the caps, and what is said if it does not end in time."""
+        self._began = time.monotonic()
+        left = max(0.0, self.stop_at - self._began)
+        limit = left if time_limit_s is None else min(left, time_limit_s)
+        self.fallback = lambda: fallback().SerializeToString()
+        self.started(limit)
+        return limit
+
     def solve(
         self,
         problem: Problem,
         message: api.SearchOptions,
         kind: type[Message],
         emit: Callable[[Incumbent], None] | None = None,
-    ) -> Message:
-        """Search within the caps, measure, and answer with a response of `kind`."""
-        options = _validated(SearchOptions, message, "options")
+    ) -> Result:
+        """Search within the caps, and measure. Answers of `kind` hold the result under that name."""
+        options = _validated(SearchOptions, plain_of(message), "options")
         if options.workers > self.max_workers:
             raise InvalidProblem.of("options.workers", options.workers, f"must be between 1 and {self.max_workers}")
-        began = time.monotonic()
-        left = max(0.0, self.stop_at - began)
-        limit = left if options.time_limit_s is None else min(left, options.time_limit_s)
-        self.fallback = lambda: message_of({"result": _no_answer(problem, options)}, kind).SerializeToString()
-        self.started(limit)
+        limit = self.begin(
+            options.time_limit_s,
+            lambda: message_of({"result": _no_answer(problem, options.today, options.workers)}, kind),
+        )
 
         def incumbent(found: Incumbent) -> None:
             if math.isnan(self.first_incumbent_s):
-                self.first_incumbent_s = time.monotonic() - began
+                self.first_incumbent_s = time.monotonic() - self._began
             if emit is not None:
                 emit(found)
 
@@ -110,10 +153,14 @@ class Call:
                 on_incumbent=incumbent,
             ),
         )
-        self.solve_s = time.monotonic() - began
+        self.ended()
         left_open = gap(result)
         self.gap = math.nan if left_open is None else left_open
-        return message_of({"result": result}, kind)
+        return result
+
+    def ended(self) -> None:
+        """Note how long the search took."""
+        self.solve_s = time.monotonic() - self._began
 
 
 Task = Callable[[bytes, Call], bytes]
@@ -135,7 +182,21 @@ def rpc(kind: type[M]) -> Callable[[Callable[[M, Call], Message]], Task]:
 
 @rpc(api.OptimizeRequest)
 def _optimize(request: api.OptimizeRequest, call: Call) -> Message:
-    return call.solve(call.problem(request.problem), request.options, api.OptimizeResponse)
+    wanted = request.top if request.HasField("top") else None
+    _validated(TopOptions, {"top": wanted})
+    problem = call.problem(request.problem)
+    result = call.solve(problem, request.options, api.OptimizeResponse)
+    if wanted is None or result.status != "optimal":
+        return message_of({"result": result}, api.OptimizeResponse)
+    left = max(0.0, call.stop_at - time.monotonic())
+    if request.options.HasField("time_limit_s"):
+        left = min(left, max(0.0, request.options.time_limit_s - call.solve_s))
+    try:
+        best = top(problem, wanted, Patience.of(left, call.stop))
+    except OutOfTime:
+        return message_of({"result": result, "alternatives_proved": False}, api.OptimizeResponse)
+    found = {"result": result, "alternatives": best, "alternatives_proved": True}
+    return message_of(found, api.OptimizeResponse)
 
 
 @rpc(api.StreamOptimizeRequest)
@@ -143,7 +204,41 @@ def _stream_optimize(request: api.StreamOptimizeRequest, call: Call) -> Message:
     def emit(found: Incumbent) -> None:
         call.emit(message_of({"incumbent": found}, api.StreamOptimizeResponse).SerializeToString())
 
-    return call.solve(call.problem(request.problem), request.options, api.StreamOptimizeResponse, emit)
+    result = call.solve(call.problem(request.problem), request.options, api.StreamOptimizeResponse, emit)
+    return message_of({"result": result}, api.StreamOptimizeResponse)
+
+
+@rpc(api.ExplainRequest)
+def _explain(request: api.ExplainRequest, call: Call) -> Message:
+    wanted = _validated(ExplainRequest, _without_problem(request))
+    problem = call.problem(request.problem)
+
+    def unexplained() -> Message:
+        nothing = Explanation(result=_no_answer(problem, wanted.today), complete=False)
+        return message_of({"explanation": nothing}, api.ExplainResponse)
+
+    limit = call.begin(wanted.time_limit_s, unexplained)
+    options = ExplainOptions(top=wanted.top, time_limit_s=limit, today=wanted.today, stop=call.stop)
+    found = explain(problem, options)
+    call.ended()
+    return message_of({"explanation": found}, api.ExplainResponse)
+
+
+@rpc(api.ComputeFrontierRequest)
+def _compute_frontier(request: api.ComputeFrontierRequest, call: Call) -> Message:
+    wanted = _validated(ComputeFrontierRequest, _without_problem(request))
+    problem = call.problem(request.problem)
+    first, second = wanted.axes or (("cost", "batch") if problem.goal == "cost" else ("cost", problem.goal))
+
+    def undrawn() -> Message:
+        units = (UNITS[first], UNITS[second])
+        nothing = Frontier(axes=(first, second), units=units, goal=problem.goal, points=(), complete=False)
+        return message_of({"frontier": nothing}, api.ComputeFrontierResponse)
+
+    limit = call.begin(wanted.time_limit_s, undrawn)
+    found = frontier(problem, (first, second), wanted.from_cny, Patience.of(limit, call.stop))
+    call.ended()
+    return message_of({"frontier": found}, api.ComputeFrontierResponse)
 
 
 @rpc(api.CheckPlanRequest)
@@ -191,14 +286,14 @@ def _validate_problem(request: api.ValidateProblemRequest, call: Call) -> Messag
     return message_of({"valid": True, "fingerprint": fingerprint(problem)}, api.ValidateProblemResponse)
 
 
-def _no_answer(problem: Problem, options: SearchOptions) -> Result:
+def _no_answer(problem: Problem, today: datetime.date | None, workers: int = 1) -> Result:
     """The result if the search neither ends nor listens in time, as CP-SAT in the presolve of a very large model."""
     return Result(
         status="no_answer",
         goal=problem.goal,
         objective_unit=GOAL_SPECS[problem.goal].unit,
-        warnings=notices_for(problem, None, options.today or datetime.date.today()),
-        statistics=Statistics(pairs=0, pairs_in_model=0, solve_ms=0, total_ms=0, workers=options.workers),
+        warnings=notices_for(problem, None, today or datetime.date.today()),
+        statistics=Statistics(pairs=0, pairs_in_model=0, solve_ms=0, total_ms=0, workers=workers),
         fingerprint=fingerprint(problem),
     )
 
@@ -219,11 +314,15 @@ def _library(request: Any, call: Call) -> Library:
     return library_named(request.catalog_id if request.HasField("catalog_id") else None, call.libraries)
 
 
-def _validated(kind: type[SearchOptions], message: Message, prefix: str) -> SearchOptions:
+def _validated(kind: type[R], plain: Mapping[str, Any], prefix: str = "") -> R:
     try:
-        return kind.model_validate(plain_of(message))
+        return kind.model_validate(plain)
     except ValidationError as error:
         raise from_validation_error(error, prefix) from None
+
+
+def _without_problem(request: Message) -> dict[str, Any]:
+    return {name: value for name, value in plain_of(request).items() if name != "problem"}
 
 
 def _day(text: str) -> datetime.date:

@@ -13,6 +13,7 @@ import datetime
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -25,11 +26,12 @@ from solver.api.v1 import problem_pb2, result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from solver.catalog import Library, default_library
 from solver.check import CheckReport
-from solver.domain.errors import InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
+from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
+from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
 from solver.domain.records import Card, Offer, Platform, Workload
-from solver.wire import problem_message, record_of
+from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]
 T = TypeVar("T")
@@ -59,10 +61,6 @@ _ELSEWHERE = {
     grpc.StatusCode.UNIMPLEMENTED: "does not offer this",
     grpc.StatusCode.CANCELLED: "broke off the call",
 }
-
-
-class Interrupted(Exception):
-    """The call was given up because `stop` was set."""
 
 
 class Client:
@@ -157,6 +155,66 @@ class Client:
         )
         response = self._call(self._stub.Optimize, request, _timeout(timeout_s, time_limit_s, self._timeout_s), stop)
         return record_of(response.result, Result)
+
+    def best(
+        self,
+        question: Question,
+        top: int,
+        *,
+        time_limit_s: float | None = None,
+        prune: bool | None = None,
+        today: datetime.date | None = None,
+        timeout_s: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> tuple[Result, tuple[Alternative, ...] | None]:
+        """The answer and the `top` best plans, None if these were not all proved in time; raises as `optimize` does."""
+        with _sendable(top=top):
+            request = api.OptimizeRequest(
+                problem=self._problem(question), options=_options(time_limit_s, None, prune, today), top=top
+            )
+        response = self._call(self._stub.Optimize, request, _timeout(timeout_s, time_limit_s, self._timeout_s), stop)
+        found = tuple(record_of(each, Alternative) for each in response.alternatives)
+        return record_of(response.result, Result), found if response.alternatives_proved else None
+
+    def explain(
+        self,
+        question: Question,
+        *,
+        top: int | None = None,
+        time_limit_s: float | None = None,
+        today: datetime.date | None = None,
+        timeout_s: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Explanation:
+        """Answer the question and say why; raises as `optimize` does."""
+        with _sendable(top=top, time_limit_s=time_limit_s):
+            request = api.ExplainRequest(
+                problem=self._problem(question),
+                top=top,
+                time_limit_s=time_limit_s,
+                today=(today or datetime.date.today()).isoformat(),
+            )
+        response = self._call(self._stub.Explain, request, _timeout(timeout_s, time_limit_s, self._timeout_s), stop)
+        return record_of(response.explanation, Explanation)
+
+    def frontier(
+        self,
+        question: Question,
+        axes: tuple[Axis, Axis] | None = None,
+        from_cny: Decimal | int | None = None,
+        *,
+        time_limit_s: float | None = None,
+        timeout_s: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Frontier:
+        """The trade-off curve of two axes, by default of cost and the goal; raises as `optimize` does."""
+        with _sendable(axes=axes, from_cny=from_cny, time_limit_s=time_limit_s):
+            given = {"axes": axes, "from_cny": from_cny, "time_limit_s": time_limit_s}
+            request = message_of(given, api.ComputeFrontierRequest)
+            request.problem.CopyFrom(self._problem(question))
+        timeout = _timeout(timeout_s, time_limit_s, self._timeout_s)
+        response = self._call(self._stub.ComputeFrontier, request, timeout, stop)
+        return record_of(response.frontier, Frontier)
 
     def stream_optimize(
         self,

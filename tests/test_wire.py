@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from server.tasks import SearchOptions
-from solver.api.v1 import catalog_pb2, optimizer_service_pb2, problem_pb2, result_pb2
+from solver.api.v1 import catalog_pb2, explanation_pb2, optimizer_service_pb2, problem_pb2, result_pb2
 from solver.catalog import default_library, default_problem, resolve
 from solver.check import CheckReport, check
 from solver.domain.errors import InvalidProblem, UnknownName
@@ -33,7 +33,7 @@ from solver.wire import asked, message_of, parsed, plain_of, problem_message, re
 from solver.wire.convert import POSITIONAL, WRAPPERS
 from tests.builders import random_problem
 
-MODULES = (catalog_pb2, problem_pb2, result_pb2, optimizer_service_pb2)
+MODULES = (catalog_pb2, problem_pb2, result_pb2, explanation_pb2, optimizer_service_pb2)
 LIBRARIES = {"default": default_library()}
 # Messages that no record stands behind: what a request or a response consists of, the question (whose keys are those
 # of question.py) and the tuples and mappings of the two tables.
@@ -111,9 +111,8 @@ def assert_value(field: FieldDescriptor, kind: Any, where: str) -> None:
     origin, message = typing.get_origin(kind), field.message_type
     if origin is Literal:
         assert field.enum_type is not None, where
-        names = {value.name.split("_", 1)[1].lower() for value in field.enum_type.values}
-        prefixed = field.enum_type.values[0].name.removesuffix("UNSPECIFIED").count("_")
-        assert prefixed == 1, where
+        prefix = field.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")
+        names = {value.name.removeprefix(prefix).lower() for value in field.enum_type.values}
         assert set(typing.get_args(kind)) <= names, where
     elif origin is tuple:
         assert message is not None, where

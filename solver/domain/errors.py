@@ -62,6 +62,10 @@ class ServerUnavailable(RuntimeError):
     """The server that was asked cannot be reached, is full, does not let us in, or did not answer in time."""
 
 
+class Interrupted(Exception):
+    """A call to a server was given up because its caller said so."""
+
+
 def shown(value: object) -> str:
     """Return `value` as it is quoted in an error line: one line, at most 60 characters."""
     if value is None:

@@ -86,7 +86,7 @@ def problem_message(
         catalog: dict[str, Any] = {name: getattr(question.catalog, name) for name in Catalog.model_fields}
         catalog["workloads"] = (question.workload,)
         said = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": catalog}
-        return message_of({**said, "workload_id": question.workload.id}, problem_pb2.Problem)
+        return _sendable({**said, "workload_id": question.workload.id})
     unknown = [str(key) for key in question if key not in KEYS]
     if unknown:
         raise InvalidProblem(Violation(key[:80], "", "unknown field" + nearest(key, KEYS)) for key in unknown)
@@ -94,7 +94,14 @@ def problem_message(
     if isinstance(fields.get("workload"), str):
         fields["workload_id"] = fields.pop("workload")
     try:
+        return _sendable(fields)
+    except InvalidProblem:
+        resolve(question, library)  # says what is wrong in the words of the records
+        raise
+
+
+def _sendable(fields: Mapping[str, Any]) -> problem_pb2.Problem:
+    try:
         return message_of(fields, problem_pb2.Problem)
     except Unfit as unfit:
-        resolve(question, library)  # says what is wrong in the words of the records
         raise InvalidProblem.of(unfit.path, unfit.value, "cannot be sent: out of the range of its field") from None

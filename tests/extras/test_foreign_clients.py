@@ -60,6 +60,8 @@ def test_buf_curl(server: Running) -> None:
     ("method", "request_"),
     [
         ("StreamOptimize", "{}"),
+        ("Explain", '{"problem":{"limits":{"budget_cny":60000,"min_batch":12}}}'),
+        ("ComputeFrontier", "{}"),
         ("CheckPlan", '{"card":"rtx-4090-blower","count":4}'),
         ("ListCards", "{}"),
         ("ListPlatforms", "{}"),

@@ -18,7 +18,7 @@ from tests.server.questions import budget
 from tests.server.running import Running, running
 
 ALLOWED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
-METHODS = ("Optimize", "StreamOptimize", "CheckPlan", "ListCards", "ListPlatforms", "ListWorkloads", "ValidateProblem")
+METHODS = tuple(method.name for method in api.DESCRIPTOR.services_by_name["OptimizerService"].methods)
 SCALARS: dict[str, list[Any]] = {
     "double": [0.0, -0.0, -1.0, 1e-300, 1e300, float("nan"), float("inf"), 0.1, 1e12, 27500.0, 3.14159],
     "int": [0, 1, -1, 7, 2**31 - 1, -(2**31), 300, 64, 9],
@@ -87,6 +87,8 @@ def request(rng: random.Random) -> tuple[str, bytes]:
         # A tenth of a second at most: what is tested here is the handling, not the search.
         if hasattr(message, "options"):
             message.options.time_limit_s = 0.1
+        elif hasattr(message, "time_limit_s"):
+            message.time_limit_s = 0.1
         return method, message.SerializeToString()
     problem = problem_message(random_problem(rng), default_library()) if rng.random() < 0.6 else budget().problem
     sound = api.OptimizeRequest(problem=problem, options=api.SearchOptions(time_limit_s=0.1))

@@ -23,47 +23,56 @@ _sym_db = _symbol_database.Default()
 
 
 from solver.api.v1 import catalog_pb2 as solver_dot_api_dot_v1_dot_catalog__pb2
+from solver.api.v1 import explanation_pb2 as solver_dot_api_dot_v1_dot_explanation__pb2
 from solver.api.v1 import problem_pb2 as solver_dot_api_dot_v1_dot_problem__pb2
 from solver.api.v1 import result_pb2 as solver_dot_api_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%solver/api/v1/optimizer_service.proto\x12\rsolver.api.v1\x1a\x1bsolver/api/v1/catalog.proto\x1a\x1bsolver/api/v1/problem.proto\x1a\x1asolver/api/v1/result.proto\"\x99\x01\n\rSearchOptions\x12\x19\n\x0ctime_limit_s\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05prune\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\x05today\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x0f\n\r_time_limit_sB\n\n\x08_workersB\x08\n\x06_pruneB\x08\n\x06_today\"i\n\x0fOptimizeRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12-\n\x07options\x18\x02 \x01(\x0b\x32\x1c.solver.api.v1.SearchOptions\"9\n\x10OptimizeResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.solver.api.v1.Result\"o\n\x15StreamOptimizeRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12-\n\x07options\x18\x02 \x01(\x0b\x32\x1c.solver.api.v1.SearchOptions\"y\n\x16StreamOptimizeResponse\x12-\n\tincumbent\x18\x01 \x01(\x0b\x32\x18.solver.api.v1.IncumbentH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.solver.api.v1.ResultH\x00\x42\x07\n\x05\x65vent\"\xe5\x01\n\x10\x43heckPlanRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12\x11\n\x04\x63\x61rd\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x63ount\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x15\n\x08platform\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rpower_limit_w\x18\x05 \x01(\x05H\x03\x88\x01\x01\x12\x12\n\x05today\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05_cardB\x08\n\x06_countB\x0b\n\t_platformB\x10\n\x0e_power_limit_wB\x08\n\x06_today\"?\n\x11\x43heckPlanResponse\x12*\n\x06report\x18\x01 \x01(\x0b\x32\x1a.solver.api.v1.CheckReport\":\n\x10ListCardsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"]\n\x11ListCardsResponse\x12\"\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32\x13.solver.api.v1.Card\x12$\n\x06offers\x18\x02 \x03(\x0b\x32\x14.solver.api.v1.Offer\">\n\x14ListPlatformsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"i\n\x15ListPlatformsResponse\x12*\n\tplatforms\x18\x01 \x03(\x0b\x32\x17.solver.api.v1.Platform\x12$\n\x06offers\x18\x02 \x03(\x0b\x32\x14.solver.api.v1.Offer\">\n\x14ListWorkloadsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"C\n\x15ListWorkloadsResponse\x12*\n\tworkloads\x18\x01 \x03(\x0b\x32\x17.solver.api.v1.Workload\"A\n\x16ValidateProblemRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\"\x96\x01\n\x17ValidateProblemResponse\x12\x12\n\x05valid\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12,\n\nviolations\x18\x02 \x03(\x0b\x32\x18.solver.api.v1.Violation\x12/\n\x0b\x66ingerprint\x18\x03 \x01(\x0b\x32\x1a.solver.api.v1.FingerprintB\x08\n\x06_valid2\xfa\x04\n\x10OptimizerService\x12K\n\x08Optimize\x12\x1e.solver.api.v1.OptimizeRequest\x1a\x1f.solver.api.v1.OptimizeResponse\x12_\n\x0eStreamOptimize\x12$.solver.api.v1.StreamOptimizeRequest\x1a%.solver.api.v1.StreamOptimizeResponse0\x01\x12N\n\tCheckPlan\x12\x1f.solver.api.v1.CheckPlanRequest\x1a .solver.api.v1.CheckPlanResponse\x12N\n\tListCards\x12\x1f.solver.api.v1.ListCardsRequest\x1a .solver.api.v1.ListCardsResponse\x12Z\n\rListPlatforms\x12#.solver.api.v1.ListPlatformsRequest\x1a$.solver.api.v1.ListPlatformsResponse\x12Z\n\rListWorkloads\x12#.solver.api.v1.ListWorkloadsRequest\x1a$.solver.api.v1.ListWorkloadsResponse\x12`\n\x0fValidateProblem\x12%.solver.api.v1.ValidateProblemRequest\x1a&.solver.api.v1.ValidateProblemResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%solver/api/v1/optimizer_service.proto\x12\rsolver.api.v1\x1a\x1bsolver/api/v1/catalog.proto\x1a\x1fsolver/api/v1/explanation.proto\x1a\x1bsolver/api/v1/problem.proto\x1a\x1asolver/api/v1/result.proto\"\x99\x01\n\rSearchOptions\x12\x19\n\x0ctime_limit_s\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05prune\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\x05today\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x0f\n\r_time_limit_sB\n\n\x08_workersB\x08\n\x06_pruneB\x08\n\x06_today\"\x83\x01\n\x0fOptimizeRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12-\n\x07options\x18\x02 \x01(\x0b\x32\x1c.solver.api.v1.SearchOptions\x12\x10\n\x03top\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x06\n\x04_top\"\xa5\x01\n\x10OptimizeResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.solver.api.v1.Result\x12\x30\n\x0c\x61lternatives\x18\x02 \x03(\x0b\x32\x1a.solver.api.v1.Alternative\x12 \n\x13\x61lternatives_proved\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x16\n\x14_alternatives_proved\"o\n\x15StreamOptimizeRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12-\n\x07options\x18\x02 \x01(\x0b\x32\x1c.solver.api.v1.SearchOptions\"y\n\x16StreamOptimizeResponse\x12-\n\tincumbent\x18\x01 \x01(\x0b\x32\x18.solver.api.v1.IncumbentH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.solver.api.v1.ResultH\x00\x42\x07\n\x05\x65vent\"\x9d\x01\n\x0e\x45xplainRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12\x10\n\x03top\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0ctime_limit_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05today\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x06\n\x04_topB\x0f\n\r_time_limit_sB\x08\n\x06_today\"B\n\x0f\x45xplainResponse\x12/\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x1a.solver.api.v1.Explanation\"\xb4\x01\n\x16\x43omputeFrontierRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12!\n\x04\x61xes\x18\x02 \x03(\x0e\x32\x13.solver.api.v1.Axis\x12\x15\n\x08\x66rom_cny\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0ctime_limit_s\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_from_cnyB\x0f\n\r_time_limit_s\"D\n\x17\x43omputeFrontierResponse\x12)\n\x08\x66rontier\x18\x01 \x01(\x0b\x32\x17.solver.api.v1.Frontier\"\xe5\x01\n\x10\x43heckPlanRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\x12\x11\n\x04\x63\x61rd\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x63ount\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x15\n\x08platform\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rpower_limit_w\x18\x05 \x01(\x05H\x03\x88\x01\x01\x12\x12\n\x05today\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05_cardB\x08\n\x06_countB\x0b\n\t_platformB\x10\n\x0e_power_limit_wB\x08\n\x06_today\"?\n\x11\x43heckPlanResponse\x12*\n\x06report\x18\x01 \x01(\x0b\x32\x1a.solver.api.v1.CheckReport\":\n\x10ListCardsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"]\n\x11ListCardsResponse\x12\"\n\x05\x63\x61rds\x18\x01 \x03(\x0b\x32\x13.solver.api.v1.Card\x12$\n\x06offers\x18\x02 \x03(\x0b\x32\x14.solver.api.v1.Offer\">\n\x14ListPlatformsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"i\n\x15ListPlatformsResponse\x12*\n\tplatforms\x18\x01 \x03(\x0b\x32\x17.solver.api.v1.Platform\x12$\n\x06offers\x18\x02 \x03(\x0b\x32\x14.solver.api.v1.Offer\">\n\x14ListWorkloadsRequest\x12\x17\n\ncatalog_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_catalog_id\"C\n\x15ListWorkloadsResponse\x12*\n\tworkloads\x18\x01 \x03(\x0b\x32\x17.solver.api.v1.Workload\"A\n\x16ValidateProblemRequest\x12\'\n\x07problem\x18\x01 \x01(\x0b\x32\x16.solver.api.v1.Problem\"\x96\x01\n\x17ValidateProblemResponse\x12\x12\n\x05valid\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12,\n\nviolations\x18\x02 \x03(\x0b\x32\x18.solver.api.v1.Violation\x12/\n\x0b\x66ingerprint\x18\x03 \x01(\x0b\x32\x1a.solver.api.v1.FingerprintB\x08\n\x06_valid2\xa6\x06\n\x10OptimizerService\x12K\n\x08Optimize\x12\x1e.solver.api.v1.OptimizeRequest\x1a\x1f.solver.api.v1.OptimizeResponse\x12_\n\x0eStreamOptimize\x12$.solver.api.v1.StreamOptimizeRequest\x1a%.solver.api.v1.StreamOptimizeResponse0\x01\x12H\n\x07\x45xplain\x12\x1d.solver.api.v1.ExplainRequest\x1a\x1e.solver.api.v1.ExplainResponse\x12`\n\x0f\x43omputeFrontier\x12%.solver.api.v1.ComputeFrontierRequest\x1a&.solver.api.v1.ComputeFrontierResponse\x12N\n\tCheckPlan\x12\x1f.solver.api.v1.CheckPlanRequest\x1a .solver.api.v1.CheckPlanResponse\x12N\n\tListCards\x12\x1f.solver.api.v1.ListCardsRequest\x1a .solver.api.v1.ListCardsResponse\x12Z\n\rListPlatforms\x12#.solver.api.v1.ListPlatformsRequest\x1a$.solver.api.v1.ListPlatformsResponse\x12Z\n\rListWorkloads\x12#.solver.api.v1.ListWorkloadsRequest\x1a$.solver.api.v1.ListWorkloadsResponse\x12`\n\x0fValidateProblem\x12%.solver.api.v1.ValidateProblemRequest\x1a&.solver.api.v1.ValidateProblemResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'solver.api.v1.optimizer_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHOPTIONS']._serialized_start=143
-  _globals['_SEARCHOPTIONS']._serialized_end=296
-  _globals['_OPTIMIZEREQUEST']._serialized_start=298
-  _globals['_OPTIMIZEREQUEST']._serialized_end=403
-  _globals['_OPTIMIZERESPONSE']._serialized_start=405
-  _globals['_OPTIMIZERESPONSE']._serialized_end=462
-  _globals['_STREAMOPTIMIZEREQUEST']._serialized_start=464
-  _globals['_STREAMOPTIMIZEREQUEST']._serialized_end=575
-  _globals['_STREAMOPTIMIZERESPONSE']._serialized_start=577
-  _globals['_STREAMOPTIMIZERESPONSE']._serialized_end=698
-  _globals['_CHECKPLANREQUEST']._serialized_start=701
-  _globals['_CHECKPLANREQUEST']._serialized_end=930
-  _globals['_CHECKPLANRESPONSE']._serialized_start=932
-  _globals['_CHECKPLANRESPONSE']._serialized_end=995
-  _globals['_LISTCARDSREQUEST']._serialized_start=997
-  _globals['_LISTCARDSREQUEST']._serialized_end=1055
-  _globals['_LISTCARDSRESPONSE']._serialized_start=1057
-  _globals['_LISTCARDSRESPONSE']._serialized_end=1150
-  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1152
-  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1214
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1216
-  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1321
-  _globals['_LISTWORKLOADSREQUEST']._serialized_start=1323
-  _globals['_LISTWORKLOADSREQUEST']._serialized_end=1385
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=1387
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=1454
-  _globals['_VALIDATEPROBLEMREQUEST']._serialized_start=1456
-  _globals['_VALIDATEPROBLEMREQUEST']._serialized_end=1521
-  _globals['_VALIDATEPROBLEMRESPONSE']._serialized_start=1524
-  _globals['_VALIDATEPROBLEMRESPONSE']._serialized_end=1674
-  _globals['_OPTIMIZERSERVICE']._serialized_start=1677
-  _globals['_OPTIMIZERSERVICE']._serialized_end=2311
+  _globals['_SEARCHOPTIONS']._serialized_start=176
+  _globals['_SEARCHOPTIONS']._serialized_end=329
+  _globals['_OPTIMIZEREQUEST']._serialized_start=332
+  _globals['_OPTIMIZEREQUEST']._serialized_end=463
+  _globals['_OPTIMIZERESPONSE']._serialized_start=466
+  _globals['_OPTIMIZERESPONSE']._serialized_end=631
+  _globals['_STREAMOPTIMIZEREQUEST']._serialized_start=633
+  _globals['_STREAMOPTIMIZEREQUEST']._serialized_end=744
+  _globals['_STREAMOPTIMIZERESPONSE']._serialized_start=746
+  _globals['_STREAMOPTIMIZERESPONSE']._serialized_end=867
+  _globals['_EXPLAINREQUEST']._serialized_start=870
+  _globals['_EXPLAINREQUEST']._serialized_end=1027
+  _globals['_EXPLAINRESPONSE']._serialized_start=1029
+  _globals['_EXPLAINRESPONSE']._serialized_end=1095
+  _globals['_COMPUTEFRONTIERREQUEST']._serialized_start=1098
+  _globals['_COMPUTEFRONTIERREQUEST']._serialized_end=1278
+  _globals['_COMPUTEFRONTIERRESPONSE']._serialized_start=1280
+  _globals['_COMPUTEFRONTIERRESPONSE']._serialized_end=1348
+  _globals['_CHECKPLANREQUEST']._serialized_start=1351
+  _globals['_CHECKPLANREQUEST']._serialized_end=1580
+  _globals['_CHECKPLANRESPONSE']._serialized_start=1582
+  _globals['_CHECKPLANRESPONSE']._serialized_end=1645
+  _globals['_LISTCARDSREQUEST']._serialized_start=1647
+  _globals['_LISTCARDSREQUEST']._serialized_end=1705
+  _globals['_LISTCARDSRESPONSE']._serialized_start=1707
+  _globals['_LISTCARDSRESPONSE']._serialized_end=1800
+  _globals['_LISTPLATFORMSREQUEST']._serialized_start=1802
+  _globals['_LISTPLATFORMSREQUEST']._serialized_end=1864
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_start=1866
+  _globals['_LISTPLATFORMSRESPONSE']._serialized_end=1971
+  _globals['_LISTWORKLOADSREQUEST']._serialized_start=1973
+  _globals['_LISTWORKLOADSREQUEST']._serialized_end=2035
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=2037
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=2104
+  _globals['_VALIDATEPROBLEMREQUEST']._serialized_start=2106
+  _globals['_VALIDATEPROBLEMREQUEST']._serialized_end=2171
+  _globals['_VALIDATEPROBLEMRESPONSE']._serialized_start=2174
+  _globals['_VALIDATEPROBLEMRESPONSE']._serialized_end=2324
+  _globals['_OPTIMIZERSERVICE']._serialized_start=2327
+  _globals['_OPTIMIZERSERVICE']._serialized_end=3133
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from solver.api.v1 import catalog_pb2 as _catalog_pb2
+from solver.api.v1 import explanation_pb2 as _explanation_pb2
 from solver.api.v1 import problem_pb2 as _problem_pb2
 from solver.api.v1 import result_pb2 as _result_pb2
 import builtins as _builtins
@@ -80,6 +81,9 @@ class OptimizeRequest(_message.Message):
 
     PROBLEM_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    top: _builtins.int
+    """Also the best plans, that many, the first included, and what each loses by: 1 to 1,000."""
     @_builtins.property
     def problem(self) -> _problem_pb2.Problem:
         """The question."""
@@ -93,12 +97,15 @@ class OptimizeRequest(_message.Message):
         *,
         problem: _problem_pb2.Problem | None = ...,
         options: Global___SearchOptions | None = ...,
+        top: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "problem", b"problem"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_top", b"_top", "options", b"options", "problem", b"problem", "top", b"top"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top", b"_top", "options", b"options", "problem", b"problem", "top", b"top"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
 
 Global___OptimizeRequest: _TypeAlias = OptimizeRequest  # noqa: Y015
 
@@ -109,20 +116,32 @@ class OptimizeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_PROVED_FIELD_NUMBER: _builtins.int
+    alternatives_proved: _builtins.bool
+    """Whether all of them were proved in time; if not, none is sent. Absent where none were asked for."""
     @_builtins.property
     def result(self) -> _result_pb2.Result:
         """The answer."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_explanation_pb2.Alternative]:
+        """The best plans, where `top` asks for them and the answer is optimal."""
 
     def __init__(
         self,
         *,
         result: _result_pb2.Result | None = ...,
+        alternatives: _abc.Iterable[_explanation_pb2.Alternative] | None = ...,
+        alternatives_proved: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alternatives_proved", b"_alternatives_proved", "alternatives_proved", b"alternatives_proved", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alternatives_proved", b"_alternatives_proved", "alternatives", b"alternatives", "alternatives_proved", b"alternatives_proved", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__alternatives_proved: _TypeAlias = _typing.Literal["alternatives_proved"]  # noqa: Y015
+    _WhichOneofArgType__alternatives_proved: _TypeAlias = _typing.Literal["_alternatives_proved", b"_alternatives_proved"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alternatives_proved) -> _WhichOneofReturnType__alternatives_proved | None: ...
 
 Global___OptimizeResponse: _TypeAlias = OptimizeResponse  # noqa: Y015
 
@@ -187,6 +206,146 @@ class StreamOptimizeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___StreamOptimizeResponse: _TypeAlias = StreamOptimizeResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """Asks why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    TODAY_FIELD_NUMBER: _builtins.int
+    top: _builtins.int
+    """How many alternatives, the plan itself included, 1 to 1,000; 5 if absent."""
+    time_limit_s: _builtins.float
+    """Seconds for all of it, within the same caps as a search; what was proved until then is sent."""
+    today: _builtins.str
+    """The day against which prices age, as 2023-07-10; the server's today if absent."""
+    @_builtins.property
+    def problem(self) -> _problem_pb2.Problem:
+        """The question."""
+
+    def __init__(
+        self,
+        *,
+        problem: _problem_pb2.Problem | None = ...,
+        top: _builtins.int | None = ...,
+        time_limit_s: _builtins.float | None = ...,
+        today: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_limit_s", b"_time_limit_s", "_today", b"_today", "_top", b"_top", "problem", b"problem", "time_limit_s", b"time_limit_s", "today", b"today", "top", b"top"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_limit_s", b"_time_limit_s", "_today", b"_today", "_top", b"_top", "problem", b"problem", "time_limit_s", b"time_limit_s", "today", b"today", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__time_limit_s: _TypeAlias = _typing.Literal["time_limit_s"]  # noqa: Y015
+    _WhichOneofArgType__time_limit_s: _TypeAlias = _typing.Literal["_time_limit_s", b"_time_limit_s"]  # noqa: Y015
+    _WhichOneofReturnType__today: _TypeAlias = _typing.Literal["today"]  # noqa: Y015
+    _WhichOneofArgType__today: _TypeAlias = _typing.Literal["_today", b"_today"]  # noqa: Y015
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_limit_s) -> _WhichOneofReturnType__time_limit_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__today) -> _WhichOneofReturnType__today | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """Why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.Explanation:
+        """The answer and all about it."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.Explanation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class ComputeFrontierRequest(_message.Message):
+    """Asks for a trade-off curve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    AXES_FIELD_NUMBER: _builtins.int
+    FROM_CNY_FIELD_NUMBER: _builtins.int
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    from_cny: _builtins.float
+    """Leave out plans that cost less, CNY."""
+    time_limit_s: _builtins.float
+    """Seconds for all of it, within the same caps as a search; what was proved until then is sent."""
+    @_builtins.property
+    def problem(self) -> _problem_pb2.Problem:
+        """The question; its goal decides between plans at one point."""
+
+    @_builtins.property
+    def axes(self) -> _containers.RepeatedScalarFieldContainer[_explanation_pb2.Axis.ValueType]:
+        """Two different axes; if empty cost and the goal, or cost and batch where the goal is cost."""
+
+    def __init__(
+        self,
+        *,
+        problem: _problem_pb2.Problem | None = ...,
+        axes: _abc.Iterable[_explanation_pb2.Axis.ValueType] | None = ...,
+        from_cny: _builtins.float | None = ...,
+        time_limit_s: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_cny", b"_from_cny", "_time_limit_s", b"_time_limit_s", "from_cny", b"from_cny", "problem", b"problem", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_cny", b"_from_cny", "_time_limit_s", b"_time_limit_s", "axes", b"axes", "from_cny", b"from_cny", "problem", b"problem", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__from_cny: _TypeAlias = _typing.Literal["from_cny"]  # noqa: Y015
+    _WhichOneofArgType__from_cny: _TypeAlias = _typing.Literal["_from_cny", b"_from_cny"]  # noqa: Y015
+    _WhichOneofReturnType__time_limit_s: _TypeAlias = _typing.Literal["time_limit_s"]  # noqa: Y015
+    _WhichOneofArgType__time_limit_s: _TypeAlias = _typing.Literal["_time_limit_s", b"_time_limit_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__from_cny) -> _WhichOneofReturnType__from_cny | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_limit_s) -> _WhichOneofReturnType__time_limit_s | None: ...
+
+Global___ComputeFrontierRequest: _TypeAlias = ComputeFrontierRequest  # noqa: Y015
+
+@_typing.final
+class ComputeFrontierResponse(_message.Message):
+    """The curve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRONTIER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def frontier(self) -> _explanation_pb2.Frontier:
+        """All its points, each proved."""
+
+    def __init__(
+        self,
+        *,
+        frontier: _explanation_pb2.Frontier | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frontier", b"frontier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frontier", b"frontier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeFrontierResponse: _TypeAlias = ComputeFrontierResponse  # noqa: Y015
 
 @_typing.final
 class CheckPlanRequest(_message.Message):

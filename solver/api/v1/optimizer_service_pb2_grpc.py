@@ -45,6 +45,16 @@ class OptimizerServiceStub:
                 request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeRequest.SerializeToString,
                 response_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/solver.api.v1.OptimizerService/Explain',
+                request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.ComputeFrontier = channel.unary_unary(
+                '/solver.api.v1.OptimizerService/ComputeFrontier',
+                request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierRequest.SerializeToString,
+                response_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierResponse.FromString,
+                _registered_method=True)
         self.CheckPlan = channel.unary_unary(
                 '/solver.api.v1.OptimizerService/CheckPlan',
                 request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.CheckPlanRequest.SerializeToString,
@@ -85,6 +95,21 @@ class OptimizerServiceServicer:
 
     def StreamOptimize(self, request, context):
         """The same, telling of each better plan as it is found; the result comes last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Find the best rig and say why: limits in conflict and the cheapest ways out where nothing fits; where something does,
+        what binds, how far prices and figures may move, what else there is, and what became of every card.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputeFrontier(self, request, context):
+        """The exact trade-off curve of two figures: every plan that no other beats on both.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +162,16 @@ def add_OptimizerServiceServicer_to_server(servicer, server):
                     servicer.StreamOptimize,
                     request_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeRequest.FromString,
                     response_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainRequest.FromString,
+                    response_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ComputeFrontier': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputeFrontier,
+                    request_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierRequest.FromString,
+                    response_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierResponse.SerializeToString,
             ),
             'CheckPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckPlan,
@@ -219,6 +254,60 @@ class OptimizerService:
             '/solver.api.v1.OptimizerService/StreamOptimize',
             solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeRequest.SerializeToString,
             solver_dot_api_dot_v1_dot_optimizer__service__pb2.StreamOptimizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solver.api.v1.OptimizerService/Explain',
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainRequest.SerializeToString,
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeFrontier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solver.api.v1.OptimizerService/ComputeFrontier',
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierRequest.SerializeToString,
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.ComputeFrontierResponse.FromString,
             options,
             channel_credentials,
             insecure,

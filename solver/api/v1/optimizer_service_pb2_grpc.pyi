@@ -39,6 +39,12 @@ class OptimizerServiceStub:
     """Find the best rig and prove it."""
     StreamOptimize: _grpc.UnaryStreamMultiCallable[_optimizer_service_pb2.StreamOptimizeRequest, _optimizer_service_pb2.StreamOptimizeResponse]
     """The same, telling of each better plan as it is found; the result comes last."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.ExplainRequest, _optimizer_service_pb2.ExplainResponse]
+    """Find the best rig and say why: limits in conflict and the cheapest ways out where nothing fits; where something does,
+    what binds, how far prices and figures may move, what else there is, and what became of every card.
+    """
+    ComputeFrontier: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.ComputeFrontierRequest, _optimizer_service_pb2.ComputeFrontierResponse]
+    """The exact trade-off curve of two figures: every plan that no other beats on both."""
     CheckPlan: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.CheckPlanRequest, _optimizer_service_pb2.CheckPlanResponse]
     """Hold a given rig against every limit."""
     ListCards: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.ListCardsRequest, _optimizer_service_pb2.ListCardsResponse]
@@ -59,6 +65,12 @@ class OptimizerServiceAsyncStub(OptimizerServiceStub):
     """Find the best rig and prove it."""
     StreamOptimize: _aio.UnaryStreamMultiCallable[_optimizer_service_pb2.StreamOptimizeRequest, _optimizer_service_pb2.StreamOptimizeResponse]  # type: ignore[assignment]
     """The same, telling of each better plan as it is found; the result comes last."""
+    Explain: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.ExplainRequest, _optimizer_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Find the best rig and say why: limits in conflict and the cheapest ways out where nothing fits; where something does,
+    what binds, how far prices and figures may move, what else there is, and what became of every card.
+    """
+    ComputeFrontier: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.ComputeFrontierRequest, _optimizer_service_pb2.ComputeFrontierResponse]  # type: ignore[assignment]
+    """The exact trade-off curve of two figures: every plan that no other beats on both."""
     CheckPlan: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.CheckPlanRequest, _optimizer_service_pb2.CheckPlanResponse]  # type: ignore[assignment]
     """Hold a given rig against every limit."""
     ListCards: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.ListCardsRequest, _optimizer_service_pb2.ListCardsResponse]  # type: ignore[assignment]
@@ -88,6 +100,24 @@ class OptimizerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_optimizer_service_pb2.StreamOptimizeResponse], _abc.AsyncIterator[_optimizer_service_pb2.StreamOptimizeResponse]]:
         """The same, telling of each better plan as it is found; the result comes last."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _optimizer_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_optimizer_service_pb2.ExplainResponse, _abc.Awaitable[_optimizer_service_pb2.ExplainResponse]]:
+        """Find the best rig and say why: limits in conflict and the cheapest ways out where nothing fits; where something does,
+        what binds, how far prices and figures may move, what else there is, and what became of every card.
+        """
+
+    @_abc_1.abstractmethod
+    def ComputeFrontier(
+        self,
+        request: _optimizer_service_pb2.ComputeFrontierRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_optimizer_service_pb2.ComputeFrontierResponse, _abc.Awaitable[_optimizer_service_pb2.ComputeFrontierResponse]]:
+        """The exact trade-off curve of two figures: every plan that no other beats on both."""
 
     @_abc_1.abstractmethod
     def CheckPlan(
