@@ -20,7 +20,7 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
+.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain fuzz \
 	bench bench-quick clean
 .DELETE_ON_ERROR:
 
@@ -78,6 +78,9 @@ oracle: $(VENV)/.dev ## compare CASES random problems with brute force
 
 oracle-explain: $(VENV)/.dev ## hold CASES explanations and curves of random problems against brute force
 	$(PY) -m tests.explain_run --cases $(CASES)
+
+fuzz: $(VENV)/.dev ## fuzz files and options of the command line, CASES of each kind
+	$(PY) -m tests.fuzz_cli --examples $(CASES)
 
 bench: $(VENV)/.dev ## measure, the long way
 	$(PY) -m benchmarks

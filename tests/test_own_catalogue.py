@@ -132,8 +132,9 @@ def test_list_shows_price_date_source_and_marks(run_cli: RunCli) -> None:
     """Tests that the list has every card, platform and workload, with price, date, source, marks and availability."""
     listed = run_cli("catalog", "list").out
     library = default_library()
-    for entry in (*library.catalog.cards, *library.catalog.platforms, *library.workloads):
-        assert f"  {entry.id} " in listed  # type: ignore[attr-defined]
+    works = [work.id for work in library.workloads]
+    for name in (*library.catalog.card_by_id, *library.catalog.platform_by_id, *works):
+        assert f"  {name} " in listed
     for text in ("27,500   2023-07-10   the guide", "no price", "since 2022-09", "a40: power_limit_min_w"):
         assert text in listed
     objects = {row["id"]: row for row in run_cli("catalog", "list", "--format", "json").json["cards"]}

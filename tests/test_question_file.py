@@ -60,7 +60,7 @@ def test_dump_then_problem_is_the_same(run_cli: RunCli, tmp_path: Path, options:
     assert run_cli("optimize", "--problem", file, "--dump-problem").out == dumped.out
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_any_problem_goes_there_and_back(rng: Any) -> None:
     """Tests that the text of any question on any catalogue is read back as the same question, offers in order."""

@@ -53,6 +53,8 @@ def command(card: str, count: int, platform: str, form: str, **options: Any) -> 
             report = client.check(remote_question(options), card, count, platform, watts, today)
     else:
         problem = problem_from(options)
+        if watts is None:
+            watts = problem.limits.power_limit_w  # of a question file
         from solver.check import check
 
         report = check(problem, card, count, platform, watts, today)
