@@ -226,32 +226,39 @@ def purchase(offers: Sequence[Offer], quantity: int) -> Purchase:
 
 
 def purchases(offers: Sequence[Offer], most: int) -> tuple[Purchase, ...]:
-    """How 0, 1, ... `most` pieces are bought; each as `purchase` says, in one go over the offers."""
+    """How 0, 1, ... `most` pieces are bought, each as `purchase` says, in one go over the offers."""
+    only = offers[0]
+    if len(offers) == 1 and only.min_quantity == 1 and only.stock is None:
+        price = fen(only.unit_price_cny)
+        return tuple(Purchase(price * n, ((only, n),) if n else (), 0) for n in range(most + 1))
     dearest = max(fen(offer.unit_price_cny) for offer in offers)
-    # pieces covered -> (cost, used pieces, minus the pieces of each seller so far) and the lines bought; less is better
-    best: dict[int, tuple[tuple[int, int, tuple[int, ...]], tuple[tuple[Offer, int], ...]]] = {0: ((0, 0, ()), ())}
-    for tiers in _with_breaks(offers):
-        of_seller = [
-            (n, tier, fen(tier.unit_price_cny) * n, n if tier.condition == "used" else 0)
-            for n in range(1, most + 1)
-            for tier in (_cheapest_tier(tiers, n),)
-            if tier is not None
-        ]
-        merged = {have: ((cost, used, (*taken, 0)), lines) for have, ((cost, used, taken), lines) in best.items()}
-        for have, ((cost, used, taken), lines) in best.items():
-            for n, tier, price, second_hand in of_seller:
-                if have + n > most:
-                    break
-                key = (cost + price, used + second_hand, (*taken, -n))
-                if have + n not in merged or key < merged[have + n][0]:
-                    merged[have + n] = (key, (*lines, (tier, n)))
+    # pieces covered -> (cost, used pieces, whom they are of) and the lines bought; less is better. Whom: (seller, minus
+    # the pieces) for each seller in order, which ranks as the pieces of all sellers would, most from the first being
+    # best: of two ways to as many pieces, the one that leaves a seller out has a later one in its place.
+    best: dict[int, tuple[_Rank, tuple[tuple[Offer, int], ...]]] = {0: ((0, 0, ()), ())}
+    for seller, tiers in enumerate(_with_breaks(offers)):
+        merged = dict(best)
+        for n in range(1, most + 1):
+            tier = _cheapest_tier(tiers, n)
+            if tier is None:
+                continue
+            cost_of_n, used_of_n = fen(tier.unit_price_cny) * n, n if tier.condition == "used" else 0
+            for have, ((cost, used, whom), lines) in best.items():
+                if have + n <= most:
+                    rank = (cost + cost_of_n, used + used_of_n, (*whom, (seller, -n)))
+                    if have + n not in merged or rank < merged[have + n][0]:
+                        merged[have + n] = (rank, (*lines, (tier, n)))
         best = merged
     bought = []
     for quantity in range(most + 1):
         covered = max(have for have in best if have <= quantity)
         (cost, _, _), lines = best[covered]
-        bought.append(Purchase(cost + (quantity - covered) * dearest, lines, quantity - covered))
+        missing = quantity - covered
+        bought.append(Purchase(cost + missing * dearest, lines, missing))
     return tuple(bought)
+
+
+_Rank = tuple[int, int, tuple[tuple[int, int], ...]]
 
 
 def _with_breaks(offers: Sequence[Offer]) -> list[list[Offer]]:
