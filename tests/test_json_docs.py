@@ -27,7 +27,7 @@ def keys_of(value: Any) -> set[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        ["optimize", "--budget", "300000"],
+        ["optimize", "--budget", "300000", "--top", "3"],
         ["optimize", "--budget", "0"],
         ["check", "--card", "rtx-4090-blower", "--count", "4"],
         ["catalog", "list", "--quotes", "tests/data/quotes/two-vendors.csv"],

@@ -314,14 +314,8 @@ TEXT_CELL = b'<row r="1"><c r="A1" t="inlineStr"><is><t>%s</t></is></c></row>'
 def workbook(changed: bytes | None = None, more: int = 0, swap: tuple[bytes, bytes] = (b"", b"")) -> bytes:
     """A good quote as XLSX, with its sheet's XML replaced, bytes of it swapped, or parts added."""
     book = openpyxl.Workbook()
-<<<<<<< HEAD
-    sheet = book.create_sheet(index=0)
-    sheet.append(["型号", "单价"])
-    sheet.append(["RTX A6000", 27500])
-=======
     book.worksheets[0].append(["型号", "单价"])
     book.worksheets[0].append(["RTX A6000", 27500])
->>>>>>> 0b6ba8c (Document catalogue, questions and JSON; hold the documents against the program)
     packed, made = io.BytesIO(), io.BytesIO()
     book.save(packed)
     with zipfile.ZipFile(packed) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:

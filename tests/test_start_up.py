@@ -22,6 +22,8 @@ QUIET_COMMANDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["--help"], SOLVER + RECORDS),
     (["optimize", "--help"], SOLVER + RECORDS),
     (["check", "--help"], SOLVER + RECORDS),
+    (["explain", "--help"], SOLVER + RECORDS),
+    (["frontier", "--help"], SOLVER + RECORDS),
     (["catalog", "--help"], SOLVER + RECORDS),
     (["catalog", "list", "--help"], SOLVER + RECORDS),
     (["optimize", "--budget", "abc"], SOLVER + RECORDS),
