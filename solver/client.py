@@ -159,7 +159,7 @@ class Client:
     def best(
         self,
         question: Question,
-        top: int,
+        top: int | None,
         *,
         time_limit_s: float | None = None,
         prune: bool | None = None,
@@ -167,7 +167,10 @@ class Client:
         timeout_s: float | None = None,
         stop: threading.Event | None = None,
     ) -> tuple[Result, tuple[Alternative, ...] | None]:
-        """The answer and the `top` best plans, None if these were not all proved in time; raises as `optimize` does."""
+        """The answer and the `top` best plans, None if none were wanted or not all proved in time.
+
+        Raises as `optimize` does.
+        """
         with _sendable(top=top):
             request = api.OptimizeRequest(
                 problem=self._problem(question), options=_options(time_limit_s, None, prune, today), top=top
@@ -208,10 +211,11 @@ class Client:
         stop: threading.Event | None = None,
     ) -> Frontier:
         """The trade-off curve of two axes, by default of cost and the goal; raises as `optimize` does."""
+        problem = self._problem(question)
         with _sendable(axes=axes, from_cny=from_cny, time_limit_s=time_limit_s):
             given = {"axes": axes, "from_cny": from_cny, "time_limit_s": time_limit_s}
             request = message_of(given, api.ComputeFrontierRequest)
-            request.problem.CopyFrom(self._problem(question))
+            request.problem.CopyFrom(problem)
         timeout = _timeout(timeout_s, time_limit_s, self._timeout_s)
         response = self._call(self._stub.ComputeFrontier, request, timeout, stop)
         return record_of(response.frontier, Frontier)

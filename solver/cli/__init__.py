@@ -19,7 +19,7 @@ import click
 from solver import __version__
 from solver.cli.output import write_examples
 from solver.cli.remote import server_options
-from solver.domain.errors import InvalidProblem, ServerUnavailable, SolverFailure
+from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure
 
 MOST_FAULTS = 10
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(_told(error), 2)
     except click.exceptions.Abort:
         code = _fail("interrupted", 130)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         code = _fail("interrupted", 130)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

@@ -7,7 +7,18 @@ from typing import Any
 import click
 
 from solver.cli.output import console, interruptible
-from solver.cli.question import GroupedCommand, GroupedOption, Number, Whole, problem_from, question_options, seconds
+from solver.cli.question import (
+    GroupedCommand,
+    GroupedOption,
+    Number,
+    Whole,
+    naming_flags,
+    problem_from,
+    question_options,
+    remote_question,
+    seconds,
+)
+from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
 
 MOST_ALTERNATIVES = 1000
@@ -29,13 +40,21 @@ MOST_ALTERNATIVES = 1000
 def command(top: int, form: str, time_limit: Any, **options: Any) -> int:
     """Explain an answer."""
     limit = seconds(time_limit)
-    problem = problem_from(options)
     check_top(top)
-    from solver.explain import ExplainOptions, explain
+    client = remote()
+    if client is not None:
+        question = remote_question(options)
+        with naming_flags():
+            found, interrupted = interruptible(
+                lambda stop: client.explain(question, top=top, time_limit_s=limit, stop=stop)
+            )
+    else:
+        problem = problem_from(options)
+        from solver.explain import ExplainOptions, explain
 
-    found, interrupted = interruptible(
-        lambda stop: explain(problem, ExplainOptions(top=top, time_limit_s=limit, stop=stop))
-    )
+        found, interrupted = interruptible(
+            lambda stop: explain(problem, ExplainOptions(top=top, time_limit_s=limit, stop=stop))
+        )
     if form == "json":
         from solver.report.json_form import dumps, explanation_object
 

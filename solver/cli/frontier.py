@@ -7,8 +7,20 @@ from typing import Any
 import click
 
 from solver.cli.output import console, interruptible
-from solver.cli.question import GroupedCommand, GroupedOption, Money, Number, problem_from, question_options, seconds
+from solver.cli.question import (
+    GroupedCommand,
+    GroupedOption,
+    Money,
+    Number,
+    naming_flags,
+    problem_from,
+    question_options,
+    remote_question,
+    seconds,
+)
+from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
+from solver.domain.problem import Problem
 
 AGAINST = ("cost", "batch", "epoch", "watts", "value")
 
@@ -41,18 +53,26 @@ def command(least: Any, most: Any, against: str | None, form: str, time_limit: A
         options["budget"] = most
     if least is not None and options["budget"] is not None and least > options["budget"]:
         raise InvalidProblem.of("--from", least, f"must not be above the budget of {options['budget']}")
-    problem = problem_from(options)
+    client = remote()
+    question = problem_from(options) if client is None else remote_question(options)
+    goal = question.goal if isinstance(question, Problem) else question.get("goal", "batch")
     if against is None:
-        against = "batch" if problem.goal == "cost" else "cost"
-    if against == problem.goal:
+        against = "batch" if goal == "cost" else "cost"
+    if against == goal:
         raise InvalidProblem.of("--against", against, "must differ from the goal")
-    from solver.batch import Patience
-    from solver.frontier import frontier
+    axes: Any = ("cost", against) if goal == "cost" else (against, goal)
+    if client is not None:
+        with naming_flags():
+            found, interrupted = interruptible(
+                lambda stop: client.frontier(question, axes, least, time_limit_s=limit, stop=stop)
+            )
+    else:
+        assert isinstance(question, Problem)
+        problem = question
+        from solver.batch import Patience
+        from solver.frontier import frontier
 
-    axes: Any = (against, problem.goal)
-    if problem.goal == "cost":
-        axes = ("cost", against)
-    found, interrupted = interruptible(lambda stop: frontier(problem, axes, least, Patience.of(limit, stop)))
+        found, interrupted = interruptible(lambda stop: frontier(problem, axes, least, Patience.of(limit, stop)))
     if form == "json":
         from solver.report.json_form import dumps, frontier_object
 

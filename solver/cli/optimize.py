@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,11 +22,9 @@ from solver.cli.question import (
     seconds,
 )
 from solver.cli.remote import remote
-from solver.domain.errors import InvalidProblem
 
 if TYPE_CHECKING:
     from solver.domain.explanation import Alternative
-    from solver.domain.plan import Result
     from solver.domain.problem import Problem
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
@@ -54,30 +51,24 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
     if top is not None:
         check_top(top)
     client = remote()
-    problem: Problem | None = None
-    work: Callable[[threading.Event], Result]
+    others: tuple[Alternative, ...] | None = None
     if client is not None:
-        if top is not None:
-            raise InvalidProblem.of("--top", top, "is not answered by a server; leave out --server")
         question = remote_question(options)
-
-        def work(stop: threading.Event) -> Result:
-            with naming_flags():
-                return client.optimize(question, time_limit_s=limit, prune=not no_prune, stop=stop)
-
+        with naming_flags():
+            (result, others), interrupted = interruptible(
+                lambda stop: client.best(question, top, time_limit_s=limit, prune=not no_prune, stop=stop)
+            )
     else:
-        asked = problem = problem_from(options)
+        problem = problem_from(options)
         from solver.solve import Options, optimize
 
-        def work(stop: threading.Event) -> Result:
-            return optimize(asked, Options(time_limit_s=limit, prune=not no_prune, stop=stop))
-
-    started = time.monotonic()
-    result, interrupted = interruptible(work)
-    others: tuple[Alternative, ...] | None = None
-    if top is not None and problem is not None and result.status == "optimal" and not interrupted:
-        left = None if limit is None else max(0.0, limit - (time.monotonic() - started))
-        others, interrupted = interruptible(lambda stop: _top(asked, top, left, stop))
+        started = time.monotonic()
+        result, interrupted = interruptible(
+            lambda stop: optimize(problem, Options(time_limit_s=limit, prune=not no_prune, stop=stop))
+        )
+        if top is not None and result.status == "optimal" and not interrupted:
+            left = None if limit is None else max(0.0, limit - (time.monotonic() - started))
+            others, interrupted = interruptible(lambda stop: _top(problem, top, left, stop))
     if form == "json":
         from solver.report.json_form import alternatives_object, dumps, result_object
 

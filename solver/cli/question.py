@@ -357,17 +357,15 @@ def _asked(options: Mapping[str, Any], library: Library) -> Problem:
         return resolve(overlay(question, question_from(options)), library)
 
 
-def remote_question(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The question for a server: only what was asked, or, where files were given, all in which it differs from here.
+def remote_question(options: Mapping[str, Any]) -> Problem | dict[str, Any]:
+    """The question for a server: only what was asked, or, where files were given, the whole problem they make here.
 
     Raises:
         InvalidProblem: as `problem_from`.
     """
     if not any(options.get(name) for name in ("problem", "quotes", "catalog", "dump_problem")):
         return question_from(options)
-    from solver.catalog import default_library, question_of
-
-    return question_of(problem_from(options), default_library())
+    return problem_from(options)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from solver.domain.errors import InvalidProblem
 if TYPE_CHECKING:
     from solver.client import Client
 
-REMOTE_COMMANDS = frozenset({"optimize", "check"})
+REMOTE_COMMANDS = frozenset({"optimize", "explain", "frontier", "check"})
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
