@@ -141,6 +141,16 @@ def test_standard_input_and_check(run_cli: RunCli, monkeypatch: pytest.MonkeyPat
     assert (ran.code, [row["limit"] for row in ran.json["broken"]]) == (3, ["budget"])
 
 
+def test_check_takes_the_power_limit_of_the_question(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that a rig is checked at the power limit the file fixes, unless --power-limit says another."""
+    file = tmp_path / "q.yaml"
+    file.write_text("limits: {power_limit_w: 250}")
+    rig = ("check", "--card", "rtx-a6000", "--problem", file, "--format", "json")
+    assert run_cli(*rig).json["plan"]["power_limit_w"] == 250
+    other = run_cli(*rig, "--power-limit", "200")
+    assert (other.code, [row["limit"] for row in other.json["broken"]]) == (3, ["power_limit"])
+
+
 def test_faults_name_file_line_and_nearest_key(run_cli: RunCli, tmp_path: Path) -> None:
     """Tests that all faults of a file are told at once, each with its line, and unknown keys with the nearest."""
     file = tmp_path / "q.yaml"
