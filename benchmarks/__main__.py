@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explain, server, solve
+from benchmarks import explain, server, solve, start_up
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,6 +27,7 @@ BENCHES: dict[str, Callable[[bool], Report]] = {
     "solve-prepared": solve.nothing_prepared,
     "solve-large": solve.large_catalogues,
     **server.BENCHES,
+    "start-up": start_up.cold_starts,
     "explain": explain.explanations,
     "frontier": explain.curves,
 }

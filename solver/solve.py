@@ -177,6 +177,8 @@ def search(
     parameters.cp_model_probing_level = 0
     parameters.symmetry_level = 0
     parameters.linearization_level = 0
+    parameters.cp_model_use_sat_presolve = False
+    parameters.max_presolve_iterations = 1
     if options.time_limit_s is not None:
         parameters.max_time_in_seconds = max(0.0, options.time_limit_s)
     wrapper = cp.SolveWrapper()

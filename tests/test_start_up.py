@@ -1,10 +1,9 @@
-"""Start-up: what is not loaded, how long it takes; completion in a real shell; the fuzzer, briefly."""
+"""Start-up: what is not loaded; completion in a real shell; the fuzzer, briefly."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ from tests.conftest import RunCli
 ROOT = Path(__file__).resolve().parents[1]
 SOLVER = ("ortools", "numpy", "pandas", "grpc", "openpyxl", "google.protobuf")
 RECORDS = ("pydantic", "yaml", "rich")
-MOST_HELP_MS = 150
 QUIET_COMMANDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["--help"], SOLVER + RECORDS),
     (["optimize", "--help"], SOLVER + RECORDS),
@@ -54,30 +52,6 @@ def test_does_not_load(arguments: list[str], unwanted: tuple[str, ...]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
     assert ran.stderr.strip().splitlines()[-1] == "[]"
-
-
-def milliseconds(*command: str) -> float:
-    """The median processor time of three cold starts; wall time would measure the neighbours too.
-
-    One start before them writes the byte code, as `make run` does, whatever the environment says.
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    taken = []
-    for _ in range(4):
-        before = os.times()
-        subprocess.run(command, capture_output=True, cwd=ROOT, env=environment, timeout=60, check=False)
-        after = os.times()
-        spent = after.children_user + after.children_system - before.children_user - before.children_system
-        taken.append(1000 * spent)
-    return statistics.median(taken[1:])
-
-
-def test_cold_start_times() -> None:
-    """Tests that --help takes at most 150 ms, and a cold optimize less than importing OR-Tools' public API."""
-    program = [sys.executable, "-c", "from solver.cli import run; run()"]
-    assert milliseconds(*program, "--help") <= MOST_HELP_MS
-    bare = milliseconds(sys.executable, "-c", "from ortools.sat.python import cp_model")
-    assert milliseconds(*program, "optimize", "--budget", "300000", "--format", "json") < bare
 
 
 def test_run_ends_with_the_code_and_all_output() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,9 @@ from solver.cli.question import (
 )
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
-from solver.domain.problem import Problem
+
+if TYPE_CHECKING:
+    from solver.domain.problem import Problem
 
 AGAINST = ("cost", "batch", "epoch", "watts", "value")
 

@@ -92,17 +92,21 @@ class Groups:
             )
         return self.by_goal[goal]
 
-    def cells(self, rows: Ints) -> tuple[Figures, Bools]:
-        """These groups on every real platform: figures by (group, platform), and which of them hold any pairs."""
+    def cells(self, rows: Ints, with_walls: bool = True) -> tuple[Figures, Bools]:
+        """These groups on every real platform: figures by (group, platform), and which of them hold any pairs.
+
+        Without walls the wall power, at which no fixed limit looks, is left at 0: it takes a third of the time.
+        """
         hardware, money = self.hardware, self.money
         platform = np.arange(len(hardware.platforms))[None, :]
         card, count, low, high, used = (
             column[rows][:, None] for column in (self.card, self.count, self.low, self.high, self.with_used)
         )
+        cards_w = count * hardware.watts[low]
         columns = (
             hardware.of_card(card, count, low, fastest=high)
             | hardware.of_place(card, count, low, hardware.places, platform)
-            | {"wall_mw": hardware.supplies.least_mw(platform, count * hardware.watts[low])}
+            | {"wall_mw": hardware.supplies.least_mw(platform, cards_w) if with_walls else cards_w * 0}
             | money.figures(card, count, platform, used)
         )
         real = (used == 0) | money.mixed_card[card] | money.mixed_platform[platform]
@@ -241,7 +245,7 @@ def _on_real_platforms(problem: Problem, groups: Groups) -> tuple[Bools, Ints]:
     at_once = max(1, _CELLS_AT_ONCE // max(1, len(groups.hardware.platforms)))
     for first in range(0, len(asked), at_once):
         rows = asked[first : first + at_once]
-        figures, real = groups.cells(rows)
+        figures, real = groups.cells(rows, with_walls=False)
         broken = np.bitwise_count(broken_sets(problem, figures, real.shape, fixed=True))
         open_here = real & (broken == number[rows][:, None])
         closed[rows] = ~open_here.any(axis=1)

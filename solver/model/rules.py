@@ -38,10 +38,9 @@ class Inequality:
         return replace(self, row=self.row.moved(by), bound=self.bound + by)
 
     @cached_property
-    def broken(self) -> Bools:
-        """Which pairs break the rule."""
-        broken: Bools = self.coefficients > self.bound
-        return broken
+    def violation(self) -> Ints:
+        """The limit's bit where a pair breaks the rule, else 0."""
+        return np.where(self.coefficients > self.bound, _BITS[self.row.limit], 0)
 
     @property
     def excess(self) -> Ints:
@@ -115,5 +114,5 @@ def violated_sets(rules: list[Inequality], size: int) -> Ints:
     """For each pair the set of limits it violates, as bits."""
     violated = np.zeros(size, dtype=np.int64)
     for rule in rules:
-        np.bitwise_or(violated, _BITS[rule.row.limit], out=violated, where=rule.broken)
+        violated |= rule.violation
     return violated

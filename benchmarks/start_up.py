@@ -1,0 +1,42 @@
+"""Benches of cold starts: each command as a process of its own, beside the bare import of OR-Tools' public API."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from benchmarks.report import Report, Row
+from benchmarks.timing import Aim, Timing
+
+_PROGRAM = [sys.executable, "-c", "from solver.cli import run; run()"]
+COMMANDS = {
+    "bare cp_model": [sys.executable, "-c", "from ortools.sat.python import cp_model"],
+    "--help": [*_PROGRAM, "--help"],
+    "catalog list": [*_PROGRAM, "catalog", "list"],
+    "optimize": [*_PROGRAM, "optimize", "--budget", "300000", "--format", "json"],
+}
+
+
+def cold_starts(quick: bool) -> Report:
+    """Wall and processor time of cold starts, the commands in turn; the first, uncounted one writes byte code."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    wall: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    cpu: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for turn in range(1 + (3 if quick else 11)):
+        for name, command in COMMANDS.items():
+            before, began = os.times(), time.perf_counter()
+            subprocess.run(command, capture_output=True, env=environment, timeout=60, check=True)
+            taken, after = time.perf_counter() - began, os.times()
+            if turn:
+                wall[name].append(1000 * taken)
+                spent = after.children_user + after.children_system - before.children_user - before.children_system
+                cpu[name].append(1000 * spent)
+    report = Report("cold starts")
+    timings = {name: Timing(tuple(wall[name]), tuple(cpu[name])) for name in COMMANDS}
+    report.rows += [Row("process start to end", name, timing) for name, timing in timings.items()]
+    report.aims.append(Aim("--help", timings["--help"].median, 150, "ms"))
+    ratio = timings["optimize"].median / timings["bare cp_model"].median
+    report.aims.append(Aim("cold optimize against the bare import", ratio, 0.7, "x"))
+    return report
