@@ -133,12 +133,13 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
         raise OutOfTime
     parts = {"per_sample_ms": timing.today.per_sample_ms, "k": timing.today.compute_share_milli}
 
-    def sample_at(value: int) -> Any:
+    def sample_at(value: int) -> tuple[Any, Any, Any]:
         values = {**parts, **figure(value)}
         above, below = timing.sample_ratio(values["per_sample_ms"], values["k"])
-        return above.astype(float) / below.astype(float)
+        shared = np.gcd(above, below)
+        return above.astype(float) / below.astype(float), above // shared, below // shared
 
-    low, high = sample_at(of.low), sample_at(of.high)
+    (low, *exactly_low), (high, *exactly_high) = sample_at(of.low), sample_at(of.high)
     each = (high - low) / (of.high - of.low)
     slope = steps * micro * each
     start = steps * (timing.today.fixed_ms * timing.scaling + micro * (low - each * of.low))
@@ -146,7 +147,8 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
     error = steps * micro * 0.5 + 1e-9 * (steps * timing.today.fixed_ms * timing.scaling + np.abs(slope) * of.high) + 1
     error[np.maximum(low, high) >= physics.SLOWEST_SAMPLE_US] = np.inf
     at = np.flatnonzero(good)
-    profile = dense_rank((timing.count, micro, timing.scaling, timing.tflops, timing.num, timing.den))
+    # A line is known by two of its points: pairs that share both round alike everywhere.
+    profile = dense_rank((steps, micro, timing.today.fixed_ms * timing.scaling, *exactly_low, *exactly_high))
 
     def exact(positions: Ints, values: Ints) -> Ints:
         among = at[positions]

@@ -144,4 +144,4 @@ def headline(explanation: Explanation) -> str:
 def footer(explanation: Explanation) -> str:
     """How it was found, and whether it is all there is."""
     words = f"{explanation.what_ifs:,} what-ifs solved for this, {explanation.total_ms:,.0f} ms"
-    return words if explanation.complete else words + "; not complete: time ran out, or it was stopped"
+    return words if explanation.complete else words + "; not complete: not everything was proved in the time given"
