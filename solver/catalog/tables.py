@@ -20,21 +20,37 @@ from typing import Any
 from solver.catalog.reading import read_file
 from solver.domain.errors import InvalidProblem
 
-MAX_ROWS = 5000
 MAX_COLUMNS = 64
 MAX_CELL_CHARS = 2000
 MAX_SHEETS = 20
 MAX_ENTRIES = 1000
-MAX_UNPACKED_BYTES = 24 * 2**20
-"""All parts of a workbook, unpacked."""
-MAX_TAGS = 500_000
-"""Of all XML of a workbook, counted as its `<`: what reading it takes grows with these, not with the bytes."""
 MAX_RATIO = 100
 _SMALL_BYTES = 2**20
 """Below this an entry may be packed as tightly as it likes."""
 
 Cell = str | datetime.date
 """Text as it stands, numbers of a workbook as plain decimal text rounded to the fen, dates of a workbook as dates."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much of a table is read, and how its numbers are.
+
+    Attributes:
+        rows: most rows of a table.
+        unpacked_bytes: most bytes of all parts of a workbook, unpacked.
+        tags: most XML tags of a workbook, counted as its `<`: the time to read it grows with these, not with bytes.
+        decimals: to how many decimals the numbers of a workbook are rounded; 24336.283185840708 is a formula's.
+    """
+
+    rows: int
+    unpacked_bytes: int
+    tags: int
+    decimals: int
+
+
+QUOTES = Bounds(rows=5000, unpacked_bytes=24 * 2**20, tags=500_000, decimals=2)
+"""A vendor's list of prices, to the fen."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,7 @@ class _Rows:
     """Collects rows within the limits."""
 
     name: str
+    most: int
     kept: list[tuple[int, tuple[Cell, ...]]] = field(default_factory=list)
 
     def add(self, number: int, cells: tuple[Cell, ...]) -> None:
@@ -62,8 +79,8 @@ class _Rows:
             raise InvalidProblem.of(f"{self.name}:{number}", None, f"has more than {MAX_COLUMNS} columns")
         if any(len(cell) > MAX_CELL_CHARS for cell in cells if isinstance(cell, str)):
             raise InvalidProblem.of(f"{self.name}:{number}", None, f"a cell has more than {MAX_CELL_CHARS} characters")
-        if len(self.kept) >= MAX_ROWS:
-            raise InvalidProblem.of(self.name, None, f"has more than {MAX_ROWS:,} rows")
+        if len(self.kept) >= self.most:
+            raise InvalidProblem.of(self.name, None, f"has more than {self.most:,} rows")
         self.kept.append((number, cells))
 
 
@@ -77,21 +94,27 @@ def read_tables(path: Path, is_header: Callable[[tuple[Cell, ...]], bool]) -> tu
     Raises:
         InvalidProblem: unreadable, neither CSV nor XLSX, too large, or unpacking to too much.
     """
-    data = read_file(path)
+    return tables_in(read_file(path), path.name, is_header)
+
+
+def tables_in(
+    data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], bool], bounds: Bounds = QUOTES
+) -> tuple[Sheet, ...]:
+    """The same of the bytes of a file, within bounds of one's own."""
     if data.startswith(b"PK"):
-        return tuple(_workbook(data, path.name))
+        return tuple(_workbook(data, name, bounds))
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InvalidProblem.of(path.name, None, "is an old .xls workbook: save it as .xlsx or CSV")
-    return (_separated(data, path.name, is_header),)
+        raise InvalidProblem.of(name, None, "is an old .xls workbook: save it as .xlsx or CSV")
+    return (_separated(data, name, is_header, bounds),)
 
 
-def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], bool]) -> Sheet:
+def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], bool], bounds: Bounds) -> Sheet:
     text = _decoded(data, name)
     if "\0" in text:
         raise InvalidProblem.of(name, None, "is neither text nor an XLSX workbook")
     first: Sheet | None = None
     for separator in ",;\t":
-        found = _Rows(name)
+        found = _Rows(name, bounds.rows)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         try:
             for cells in reader:
@@ -116,11 +139,11 @@ def _decoded(data: bytes, name: str) -> str:
     raise InvalidProblem.of(name, None, "is text in neither UTF-8 nor GBK, and no XLSX workbook")
 
 
-def _workbook(data: bytes, name: str) -> Iterator[Sheet]:
+def _workbook(data: bytes, name: str, bounds: Bounds) -> Iterator[Sheet]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _measure(archive, name)
-            yield from _sheets(archive, data, name)
+            _measure(archive, name, bounds)
+            yield from _sheets(archive, data, name, bounds)
     except InvalidProblem:
         raise
     except MemoryError:
@@ -129,7 +152,7 @@ def _workbook(data: bytes, name: str) -> Iterator[Sheet]:
         raise InvalidProblem.of(name, None, "cannot be read as an XLSX workbook") from None
 
 
-def _measure(archive: zipfile.ZipFile, name: str) -> None:
+def _measure(archive: zipfile.ZipFile, name: str, bounds: Bounds) -> None:
     """Refuse a zip bomb by its directory, before anything is unpacked; zipfile never unpacks more than stands there."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
@@ -137,18 +160,18 @@ def _measure(archive: zipfile.ZipFile, name: str) -> None:
     if len({entry.filename for entry in entries}) != len(entries):
         raise InvalidProblem.of(name, None, "holds a part twice")
     # Pictures are measured like the rest: what is a sheet, the workbook itself says, whatever its part is called.
-    if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-        raise InvalidProblem.of(name, None, f"unpacks to more than {MAX_UNPACKED_BYTES // 2**20} MiB")
+    if sum(entry.file_size for entry in entries) > bounds.unpacked_bytes:
+        raise InvalidProblem.of(name, None, f"unpacks to more than {bounds.unpacked_bytes // 2**20} MiB")
     for entry in entries:
         if entry.file_size > _SMALL_BYTES and entry.file_size > MAX_RATIO * max(1, entry.compress_size):
             raise InvalidProblem.of(name, None, f"unpacks to more than {MAX_RATIO} times its size")
         if entry.flag_bits & 1:
             raise InvalidProblem.of(name, None, "is encrypted: save it without a password")
-    if sum(archive.read(entry).count(b"<") for entry in entries) > MAX_TAGS:
-        raise InvalidProblem.of(name, None, f"holds more than {MAX_TAGS:,} XML tags")
+    if sum(archive.read(entry).count(b"<") for entry in entries) > bounds.tags:
+        raise InvalidProblem.of(name, None, f"holds more than {bounds.tags:,} XML tags")
 
 
-def _sheets(archive: zipfile.ZipFile, data: bytes, name: str) -> Iterator[Sheet]:
+def _sheets(archive: zipfile.ZipFile, data: bytes, name: str, bounds: Bounds) -> Iterator[Sheet]:
     import openpyxl  # 0.3 s: only for who sends a workbook; it uses defusedxml where that is installed, as here
 
     with warnings.catch_warnings():
@@ -160,14 +183,14 @@ def _sheets(archive: zipfile.ZipFile, data: bytes, name: str) -> Iterator[Sheet]
                 raise InvalidProblem.of(name, None, f"has more than {MAX_SHEETS} sheets")
             for sheet in sheets:
                 label = f"{name}[{sheet.title}]" if len(sheets) > 1 else name
-                yield Sheet(label, tuple(_cells(sheet, archive, label)), hidden=sheet.sheet_state != "visible")
+                yield Sheet(label, tuple(_cells(sheet, archive, label, bounds)), hidden=sheet.sheet_state != "visible")
         finally:
             book.close()
 
 
-def _cells(sheet: Any, archive: zipfile.ZipFile, label: str) -> list[tuple[int, tuple[Cell, ...]]]:
+def _cells(sheet: Any, archive: zipfile.ZipFile, label: str, bounds: Bounds) -> list[tuple[int, tuple[Cell, ...]]]:
     sheet.reset_dimensions()  # what the file says of its size may be wrong
-    found = _Rows(label)
+    found = _Rows(label, bounds.rows)
     starts = _merged_down(archive.read(sheet._worksheet_path))
     open_merges: dict[int, tuple[int, Any]] = {}
     rows = sheet.iter_rows(max_col=MAX_COLUMNS, max_row=_LAST_ROW, values_only=True)
@@ -182,7 +205,7 @@ def _cells(sheet: Any, archive: zipfile.ZipFile, label: str) -> list[tuple[int, 
         for column, (last, value) in open_merges.items():
             if number <= last and column < len(values):
                 values[column] = value
-        found.add(number, tuple(_cell(value) for value in values))
+        found.add(number, tuple(_cell(value, bounds.decimals) for value in values))
     return found.kept
 
 
@@ -205,7 +228,7 @@ def _merged_down(xml: bytes) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any, decimals: int) -> Cell:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -213,7 +236,7 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**18 else "#"
     if isinstance(value, float):
-        return _number(value)
+        return _number(value, decimals)
     if isinstance(value, datetime.datetime):
         return value.date()
     if isinstance(value, datetime.date):
@@ -221,9 +244,9 @@ def _cell(value: Any) -> Cell:
     return str(value).strip()
 
 
-def _number(value: float) -> str:
-    """A number of a workbook, rounded to two decimals as its cell shows money: 24336.283185840708 is a formula's."""
+def _number(value: float, decimals: int) -> str:
+    """A number of a workbook, rounded as its cell shows it: 24336.283185840708 is a formula's."""
     if not abs(value) < 10**15:
         return "#"
-    rounded = Decimal(repr(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return format(rounded.normalize(), "f")
