@@ -220,7 +220,7 @@ def best_of_each(asked: Sequence[WhatIf], patience: Patience = UNHURRIED) -> lis
     """
     answers: list[int | None] = []
     for first in range(0, len(asked), BLOCKS_PER_MODEL):
-        answers += _solve([_block(what_if) for what_if in asked[first : first + BLOCKS_PER_MODEL]], patience)
+        answers += prove([_block(what_if) for what_if in asked[first : first + BLOCKS_PER_MODEL]], patience)
     return answers
 
 
@@ -258,7 +258,13 @@ def run(proto: cp.CpModelProto, patience: Patience = UNHURRIED) -> cp.CpSolverRe
     return response
 
 
-def _solve(blocks: Sequence[Block], patience: Patience) -> list[int | None]:
+def prove(blocks: Sequence[Block], patience: Patience = UNHURRIED) -> list[int | None]:
+    """The best pair of each block (as in its `chosen`), proved in one CP-SAT call; None where nothing fits.
+
+    Raises:
+        OutOfTime: not all was proved in time.
+        SolverFailure: the solver broke.
+    """
     if patience.over:
         raise OutOfTime
     proto, starts = build_blocks(blocks)

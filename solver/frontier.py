@@ -22,7 +22,7 @@ from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
 from solver.domain.explanation import Axis, Frontier, FrontierPoint
 from solver.domain.goals import GOAL_SPECS
-from solver.domain.limits import LIMITS, Figures, rows
+from solver.domain.limits import LIMITS, Figures
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
@@ -83,7 +83,8 @@ class Staircase:
         figures = self._any_figures
         if figures is None:
             return None
-        found = [row for row in rows(problem, figures) if row.name == self.name]
+        limit = next(known for known in LIMITS if known.name == self.name.partition("[")[0])
+        found = [row for row in limit.rows(problem, figures) if row.name == self.name]
         if not found:
             return None
         return -found[0].capacity if self.at_least else int(found[0].capacity)
