@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explain, server, solve
+from benchmarks import explain, server, solve, whatif
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[bool], Report]] = {
     **server.BENCHES,
     "explain": explain.explanations,
     "frontier": explain.curves,
+    **whatif.BENCHES,
 }
 
 
