@@ -1,6 +1,7 @@
 # Needs python3 (3.11 or newer) and make; everything else goes into .venv. `make help` lists the targets.
 PYTHON ?= python3
 CASES ?= 2000
+KILLS ?= 100
 BUDGET ?= 300000
 MINUTES ?= 5
 
@@ -20,8 +21,8 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain fuzz \
-	bench bench-quick clean
+.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
+	fuzz whatif-equal whatif-kill bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -81,6 +82,12 @@ oracle-explain: $(VENV)/.dev ## hold CASES explanations and curves of random pro
 
 fuzz: $(VENV)/.dev ## fuzz files and options of the command line, CASES of each kind
 	$(PY) -m tests.fuzz_cli --examples $(CASES)
+
+whatif-equal: $(VENV)/.dev ## answer every scenario of examples/ as a run does and one by one, and compare
+	$(PY) -m tests.whatif_equal
+
+whatif-kill: $(VENV)/.dev ## KILLS kill -9 of runs of 2,000 scenarios and of their workers; each must end as if there were none
+	$(PY) -m tests.kill_run --kills $(KILLS)
 
 bench: $(VENV)/.dev ## measure, the long way
 	$(PY) -m benchmarks

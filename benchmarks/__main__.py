@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explain, server, solve, start_up
+from benchmarks import explain, server, solve, start_up, whatif
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,6 +30,7 @@ BENCHES: dict[str, Callable[[bool], Report]] = {
     "start-up": start_up.cold_starts,
     "explain": explain.explanations,
     "frontier": explain.curves,
+    **whatif.BENCHES,
 }
 
 

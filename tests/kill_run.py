@@ -70,8 +70,10 @@ def killed_run(folder: Path, scenarios: int, kills: int, seed: int) -> Told:
         started = _wait_for_rows(process, store, _count(store) + rng.choice((0, 0, 1, 20)), rng)
         if process.poll() is None:
             if rng.random() < 0.4:
-                for worker in _descendants(process.pid):
-                    if rng.random() < 0.5 and "forkserver" not in _command(worker):
+                for worker in descendants(process.pid):
+                    if rng.random() < 0.5 and "forkserver" in command_of(
+                        worker
+                    ):  # the server of workers, or one of them
                         _kill(worker)
                         told.of_workers += 1
                         told.kills += 1
@@ -125,7 +127,8 @@ def _query(store: Path, sql: str) -> int:
         db.close()
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """All processes that a process has started, and they in turn."""
     parents: dict[int, int] = {}
     for each in Path("/proc").iterdir():
         if each.name.isdecimal():
@@ -141,13 +144,12 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """The command line of a process; "" once it is gone."""
     try:
-        text = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
     except OSError:
         return ""
-    # The forkserver and its workers have the same command line: the one with children is the server.
-    return text if "resource_tracker" in text else ""
 
 
 def _kill(pid: int) -> None:

@@ -311,3 +311,15 @@ def test_the_text_of_a_row_is_that_of_the_answer() -> None:
     batch = batch_of(asked, scenarios)
     alone = answer_batch(batch_of(asked, scenarios, alone=True))
     assert [row.answer for row in answer_batch(batch)] == [row.answer for row in alone]
+
+
+def test_questions_too_large_to_prepare_are_solved_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that beyond so many pairs every scenario goes through `optimize`, which bounds them, with the same rows."""
+    rng = random.Random(5)
+    asked = resolve({}, default_library())
+    scenarios = [Scenario(n, f"s{n}", random_changes(rng, asked)) for n in range(1, 21)]
+    batch = batch_of(asked, scenarios)
+    prepared = [row._replace(solve_ms=0) for row in engine(batch).answers(batch)]
+    monkeypatch.setattr("solver.sweep.engine.MOST_PAIRS", 10)
+    monkeypatch.setattr(Repricing, "of", lambda _problem: pytest.fail("prepared all the same"))
+    assert [row._replace(solve_ms=0) for row in engine(batch).answers(batch)] == prepared

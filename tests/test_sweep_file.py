@@ -328,6 +328,7 @@ def test_a_wrong_file_is_refused_in_one_line(text: str, message: str) -> None:
 
 
 BAD_SCENARIOS = [
+    ("{name: x, set: {limits.budget_cny: 100000.00000000000001}}", "has more digits than any figure here"),
     ("{name: x, sett: {}}", "unknown key (did you mean set"),
     ("{name: x, set: {limits.budget: 1}}", "limits.budget: no such path (did you mean limits.budget_cny"),
     ("{name: x, set: {prices: 5}}", "prices: no such path"),

@@ -117,6 +117,24 @@ def test_a_poison_scenario_fails_alone(local: LocalExecutor) -> None:
     assert by_position[5].error == "internal: its worker died 3 times"
 
 
+def test_the_loss_of_the_whole_pool_costs_nothing(local: LocalExecutor) -> None:
+    """Tests that with idle workers and the server that starts them killed, a new pool answers everything, once each."""
+    first = list(run_batches(local, plain_rows, iter(batches(2, 4)), 3))
+    for victim in _children(os.getpid()):
+        os.kill(victim, signal.SIGKILL)
+    second = list(run_batches(local, plain_rows, iter(batches(6, 4)), 3))
+    assert sorted(row.position for part in first for row in part) == list(range(1, 9))
+    assert sorted(row.position for part in second for row in part) == list(range(1, 25))
+    assert not any(row.error for part in second for row in part)
+
+
+def _children(pid: int) -> list[int]:
+    """The forkserver of a process and all that it has started; pytest's own processes are not its children."""
+    from tests.kill_run import command_of, descendants
+
+    return [each for each in descendants(pid) if "forkserver" in command_of(each)]
+
+
 def test_a_slow_scenario_fails_alone(local: LocalExecutor) -> None:
     """Tests that a scenario beyond its time limit is killed and failed, and its batch's others are answered."""
     found = list(run_batches(local, slow, iter(batches(2, 4, slow="3")), 3, lambda b: 0.3 + 0.1 * len(b.scenarios)))
@@ -319,6 +337,32 @@ def test_killed_and_resumed_by_the_command_line(tmp_path: Path) -> None:
     told = killed_run(tmp_path, scenarios=600, kills=5, seed=11)
     assert told.equal, told
     assert told.kills >= 3, told
+
+
+def test_memory_does_not_grow_with_the_number_of_scenarios(tmp_path: Path) -> None:
+    """Tests that ten times as many scenarios, expanded, carried, stored and summed up, take no more memory."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import json, resource, sys\nfrom pathlib import Path\nfrom tests.test_sweep_run import *\n"
+        "def go(count):\n"
+        "    data = (PRICES.decode().replace('150', str(count // 2))).encode()\n"
+        "    with Store(Path(sys.argv[1]) / f'{count}.sqlite') as store:\n"
+        "        run = registered(store, data)\n        execute(store, run, INLINE, answer=plain_rows)\n"
+        "        assert store.counts(run).done == count\n        summary_of(store, run)\n"
+        "        write(store, run, file_of(store, run), Path(sys.argv[1]) / f'{count}.jsonl')\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "print(json.dumps([go(2000), go(20000)]))\n"
+    )
+    here = Path(__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(here)},
+    )
+    few, many = json.loads(ran.stdout)
+    assert many - few < 12, f"{few:.0f} MiB for 2,000 and {many:.0f} MiB for 20,000"
 
 
 # The store ---------------------------------------------------------------------------------------------------------

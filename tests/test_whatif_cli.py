@@ -407,6 +407,41 @@ def test_piped_output_is_plain(run_cli: RunCli, tmp_path: Path) -> None:
     assert run_cli("whatif", "resume", "r", "-q").err == ""
 
 
+def test_a_fault_of_the_base_is_told_by_file_and_line(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that a bad base question stops the run before it is registered, wherever the base stands."""
+    plan = written(tmp_path / "p.yaml", "base:\n  goal: batch\n  limits:\n    max_cards: 99\nscenarios: [{}]\n")
+    asked = written(tmp_path / "ask.yaml", "goal: fun\n")
+    written(tmp_path / "q.yaml", "base: {file: ask.yaml}\nscenarios: [{}]\n")
+    table = written(tmp_path / "t.csv", "name,goal\na,cost\n")
+    for arguments, place in (
+        ((plan,), "p.yaml:4: limits.max_cards = 99"),
+        ((tmp_path / "q.yaml",), "ask.yaml:1: goal"),
+        ((table, "--base", asked), "ask.yaml:1: goal"),
+    ):
+        for verb in ("run", "validate"):
+            ran = run_cli("whatif", verb, *arguments)
+            assert ran.code == 2
+            assert place in ran.err
+    listed = run_cli("whatif", "list", "--format", "json")
+    assert listed.json == [], "nothing was registered"
+
+
+def test_quotes_and_a_catalogue_of_ones_own(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that quotes and own entries are what the scenarios are asked on, and are kept with the run."""
+    plan = written(tmp_path / "p.yaml", "scenarios: [{name: a, set: {limits.budget_cny: 300000}}]")
+    quotes = EXAMPLES / "quotes-2023.csv"
+    ran = run_cli("whatif", "run", plan, "--quotes", quotes, "--run-id", "q", "--executor", "inline")
+    assert ran.code == 0, ran.err
+    assert "3x a800-80gb-pcie" in ran.out
+    assert run_cli("whatif", "replay", "q").out == "1 answers are the same to the last figure, 0 differ\n"
+    assert run_cli("whatif", "run", plan, "--run-id", "p", "--executor", "inline", "-q").code == 0
+    told = run_cli("whatif", "diff", "p", "q").out
+    assert "prices.a800-80gb-pcie" in told
+    assert "87,000" in told
+    ran = run_cli("whatif", "run", plan, "--catalog", EXAMPLES / "my-catalog", "--executor", "inline")
+    assert ran.code == 0, ran.err
+
+
 def test_a_base_beside_a_table(run_cli: RunCli, tmp_path: Path) -> None:
     """Tests that --base gives a table its question, and that two bases are refused."""
     base = written(tmp_path / "base.yaml", "goal: cost\nlimits: {min_batch: 24}\n")

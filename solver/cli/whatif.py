@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from solver.cli.output import console
-from solver.cli.question import Number, Whole
+from solver.cli.question import FileName, Number, Whole, library_from, tell
 from solver.domain.errors import InvalidProblem
 
 EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED = 3, 6, 130
@@ -38,8 +38,17 @@ _EXECUTOR = _option(
     "--executor", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Where to solve."
 )
 _QUIET = _option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-_FORMAT = _option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table")
+_FORMAT = _option(
+    "--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How to print."
+)
+_PLAIN_FORMAT = _option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print.")
 _FAIL_FAST = _option("--fail-fast", is_flag=True, help="Stop at the first scenario that fails.")
+_CATALOG = _option(
+    "--catalog", type=FileName("DIR"), metavar="DIR", multiple=True, help="A folder of your own entries; repeatable."
+)
+_QUOTES = _option(
+    "--quotes", type=FileName(), metavar="FILE", multiple=True, help="Vendors' quotes, CSV or XLSX; repeatable."
+)
 _BASE = _option("--base", metavar="FILE", help="A problem file that all scenarios change, for tables.")
 
 
@@ -55,6 +64,8 @@ def command() -> None:
 @command.command("run", epilog="Example: solver-cli whatif run scenarios.csv -o results.parquet --jobs 2")
 @click.argument("file")
 @_BASE
+@_CATALOG
+@_QUOTES
 @_OUTPUT
 @_RAW
 @_JOBS
@@ -68,7 +79,6 @@ def command() -> None:
 @_FORMAT
 def run_command(file: str, run_id: str | None, base: str | None, **options: Any) -> int:
     """Run all scenarios of FILE (.yaml, .csv, .xlsx, .jsonl)."""
-    from solver.catalog import default_library
     from solver.sweep.file import read
     from solver.sweep.run import Settings, new_run_id, register
     from solver.sweep.store import Store
@@ -85,8 +95,9 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
     )
     _checked_targets(options["outputs"])
     scenarios, data = read(Path(file), None if base is None else Path(base))
+    library = _library(options)
     with Store(_store_path(options["store"])) as store:
-        run = register(store, run_id or new_run_id(scenarios.name), scenarios, data, default_library(), settings)
+        run = register(store, run_id or new_run_id(scenarios.name), scenarios, data, library, settings)
         return _drive(store, run, settings, options)
 
 
@@ -108,7 +119,10 @@ def resume_command(run_id: str, **options: Any) -> int:
     _checked_targets(options["outputs"])
     settings = Settings(jobs=_jobs(options["jobs"]), executor=options["executor"], fail_fast=options["fail_fast"])
     with Store(_store_path(options["store"]), must_exist=True) as store:
-        return _drive(store, store.run(run_id), settings, options)
+        run = store.run(run_id)
+        if _state(run) == "running":
+            click.echo(f"note: process {run.process} seems to be at it as well; no row is stored twice", err=True)
+        return _drive(store, run, settings, options)
 
 
 def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
@@ -251,6 +265,20 @@ def _checked_targets(outputs: tuple[str, ...]) -> None:
             checked_target(target)
 
 
+def _library(options: dict[str, Any]) -> Any:
+    """The shipped catalogue with your own folders and quotes laid over it; the run keeps it as it is now."""
+    library = library_from(options)
+    if not options["quotes"]:
+        return library
+    from dataclasses import replace
+
+    from solver.catalog.quotes import read_quotes, with_quotes
+
+    quotes = read_quotes(map(Path, options["quotes"]), library.catalog)
+    tell(quotes.notes)
+    return replace(library, catalog=with_quotes(library.catalog, quotes))
+
+
 def _jobs(given: int | None) -> int:
     if given is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -274,7 +302,7 @@ def _state(run: Any) -> str:
 @command.command("status")
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_STORE
-@_option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_PLAIN_FORMAT
 def status_command(run_id: str | None, store: str | None, form: str) -> int:
     """How far RUN is (default: the latest), and how to go on."""
     from solver.sweep.store import Store
@@ -303,7 +331,7 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
 @command.command("list")
 @_STORE
-@_option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_PLAIN_FORMAT
 def list_command(store: str | None, form: str) -> int:
     """All runs of the store, latest first."""
     from solver.sweep.store import Store
@@ -390,7 +418,7 @@ def _show_matrix(store: Any, run: Any, column: str, form: str) -> int:
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @_STORE
-@_option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_PLAIN_FORMAT
 def diff_command(before: str, after: str, store: str | None, form: str) -> int:
     """What changed from run A to run B: prices, limits, and the answers of scenarios of the same name."""
     from solver.sweep.compare import question_changes, scenario_changes
@@ -485,16 +513,20 @@ def prune_command(run_ids: tuple[str, ...], older_than: int | None, store: str |
 @command.command("validate")
 @click.argument("file")
 @_BASE
+@_CATALOG
+@_QUOTES
 @_option("--first", type=Whole("N"), default="100000", help="Expand and check at most so many scenarios.")
-def validate_command(file: str, base: str | None, first: int) -> int:
+def validate_command(file: str, base: str | None, first: int, **options: Any) -> int:
     """Check FILE and every scenario in it without solving anything; exit 2 and name what is wrong."""
-    from solver.catalog import default_library
     from solver.sweep.expand import checked
     from solver.sweep.file import read
     from solver.sweep.questions import Questions
 
     scenarios, _ = read(Path(file), None if base is None else Path(base))
-    questions = Questions(default_library(), dict(scenarios.question))
+    try:
+        questions = Questions(_library(options), dict(scenarios.question))
+    except InvalidProblem as error:
+        raise scenarios.located(error) from None
     seen = bad = 0
     for name, fault in checked(scenarios, questions, first):
         seen += 1

@@ -14,16 +14,21 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from solver.domain.errors import SolverFailure
 from solver.sweep.scenario import Batch, Row, failed
 
 Answer = Callable[[Batch], list[Row]]
 DEATHS = 3
 """So many deaths of a worker over one scenario alone make it a failed one; one may be another's fault."""
+MOST_RENEWALS = 5
+"""So often in a row the pool as a whole is begun anew without a single batch done in between."""
+_LOOK_S = 1.0
+"""So often a look is taken at whether the pool is broken: what waits in a broken one may wait for ever."""
 GRACE_S = 10.0
 """On top of the time limits of its scenarios, before a batch's worker is killed: model building, start of a worker."""
 
@@ -52,29 +57,51 @@ class LocalExecutor(Executor):
     """`submit` takes `timeout_s`, after which the worker is killed."""
 
     def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["solver.sweep.engine"])
+        # The workers hold the reading end: when this process is gone, however it went, they see the end of the pipe.
+        self._reader, self._alive = self._context.Pipe(duplex=False)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> Any:
         from pebble import ProcessPool
 
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["solver.sweep.engine"])
-        # The workers hold the reading end: when this process is gone, however it went, they see the end of the pipe.
-        reader, self._alive = context.Pipe(duplex=False)
-        self._pool = ProcessPool(max_workers=workers, context=context, initializer=_begin_worker, initargs=(reader,))
+        return ProcessPool(
+            max_workers=self._workers, context=self._context, initializer=_begin_worker, initargs=(self._reader,)
+        )
+
+    @property
+    def broken(self) -> bool:
+        """Whether the pool as a whole is lost: idle workers killed, or the server that starts them."""
+        return not self._pool.active
+
+    def renew(self) -> None:
+        """Begin with a new pool; calls under way in the old one never come back."""
+        self._pool.stop()
+        self._pool.join()
+        self._pool = self._new_pool()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Schedule a call; `timeout_s` kills its worker after that time."""
+        """Schedule a call; `timeout_s` kills its worker after that time.
+
+        Raises:
+            RuntimeError: the pool is broken.
+        """
         timeout_s = kwargs.pop("timeout_s", None)
         future: Future[Any] = self._pool.schedule(fn, args=args, kwargs=kwargs, timeout=timeout_s)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop the workers; with `cancel_futures` at once."""
-        if cancel_futures:
-            self._pool.stop()  # type: ignore[no-untyped-call]
+        if cancel_futures or self.broken:
+            self._pool.stop()
         else:
-            self._pool.close()  # type: ignore[no-untyped-call]
+            self._pool.close()
         if wait:
             self._pool.join()
         self._alive.close()
+        self._reader.close()
 
 
 def _begin_worker(alive: Connection) -> None:
@@ -121,11 +148,12 @@ def run_batches(
         timeout_s: how long a batch may take, for executors that can kill a worker.
 
     Raises:
+        SolverFailure: no worker can be kept alive for even one batch.
         Exception: what `answer` itself raised; the death of a worker is no such thing.
     """
     retry: deque[_Flight] = deque()
     flying: dict[Future[Any], _Flight] = {}
-    more = True
+    more, renewals = True, 0
     while more or retry or flying:
         while len(flying) < in_flight and (retry or more):
             if retry:
@@ -137,28 +165,53 @@ def run_batches(
                     break
                 flight = _Flight(batch)
             limits = {"timeout_s": timeout_s(flight.batch)} if getattr(executor, "kills_late", False) else {}
-            flying[executor.submit(answer, flight.batch, **limits)] = flight
-        if not flying:
-            break
-        done, _ = wait(flying, return_when=FIRST_COMPLETED)
-        for future in done:
+            try:
+                flying[executor.submit(answer, flight.batch, **limits)] = flight
+            except RuntimeError:
+                if not _is_broken(executor):
+                    raise
+                retry.appendleft(flight)
+                break
+        try:
+            wait(flying, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+        except KeyboardInterrupt:
+            # What is finished is kept, also what nobody has picked up yet.
+            for future in flying:
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    yield future.result()
+            raise
+        broken = _is_broken(executor)
+        for future in [each for each in flying if each.done()]:
             flight = flying.pop(future)
-            error = future.exception()
+            error = CancelledError() if future.cancelled() else future.exception()
             if error is None:
+                renewals = 0
                 yield future.result()
+            elif isinstance(error, (BrokenExecutor, CancelledError)):
+                retry.append(flight)  # nothing says that it was this batch's fault
+                broken = True
             elif _is_death(error):
                 yield from _after_death(flight, error, retry)
             else:
                 raise error
+        if broken:
+            renewals += 1
+            if renewals > MOST_RENEWALS or not hasattr(executor, "renew"):
+                raise SolverFailure("the processes that solve keep dying before they have done anything")
+            retry.extend(flying.values())
+            flying.clear()
+            executor.renew()
+
+
+def _is_broken(executor: Executor) -> bool:
+    return bool(getattr(executor, "broken", False))
 
 
 def _is_death(error: BaseException) -> bool:
     """Whether the worker died or was killed for taking too long, rather than the call having raised."""
-    from concurrent.futures import BrokenExecutor
-
     from pebble import ProcessExpired
 
-    return isinstance(error, (ProcessExpired, TimeoutError, BrokenExecutor))
+    return isinstance(error, (ProcessExpired, TimeoutError))
 
 
 def _after_death(flight: _Flight, error: BaseException, retry: deque[_Flight]) -> Iterator[list[Row]]:

@@ -13,8 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from solver.catalog.question import overlay
+from solver.catalog.question_file import read_question
 from solver.catalog.reading import Mapping as Lines
-from solver.catalog.reading import parse_yaml, read_file
+from solver.catalog.reading import line_at, parse_yaml, read_file
 from solver.domain.errors import InvalidProblem, Violation, nearest
 from solver.sweep.draws import MOST_DRAWS, Draw, read_draw
 from solver.sweep.expect import expectation
@@ -31,7 +33,6 @@ ALL_PRICES = "prices"
 """A path of `scale` and of nothing else: every price there is."""
 Axis = tuple[str, list[Any] | Range]
 """A path and its values."""
-_TWO_BASES = "has a base of its own, and another was given"
 FORMATS = ("yaml", "csv", "xlsx", "jsonl")
 
 
@@ -81,6 +82,23 @@ class ScenarioFile:
     entries: tuple[Entry, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     is_table: bool = False
+    base_places: tuple[tuple[str, Lines], ...] = ()
+    """The texts the base question comes from, the one that has the last word first: file name, and lines."""
+
+    def located(self, error: InvalidProblem) -> InvalidProblem:
+        """A fault of the base question with its file and line, where one of its texts has that path."""
+        faults = []
+        for fault in error.violations:
+            path = fault.field.split(".")
+            for name, document in self.base_places:
+                if path[0] in document:
+                    faults.append(
+                        Violation(f"{name}:{line_at(document, path)}: {fault.field}", fault.value, fault.allowed)
+                    )
+                    break
+            else:
+                faults.append(fault)
+        return type(error)(faults)
 
     @property
     def total(self) -> int:
@@ -99,6 +117,14 @@ class ScenarioFile:
         return tuple(found)
 
 
+@dataclass(frozen=True)
+class Base:
+    """The base question as plain data, and the texts it comes from: file name and lines, the last word first."""
+
+    question: Mapping[str, Any]
+    places: tuple[tuple[str, Lines], ...] = ()
+
+
 def read(path: Path, base: Path | None = None) -> tuple[ScenarioFile, bytes]:
     """Read a scenario file, and for a table the base question beside it.
 
@@ -109,66 +135,63 @@ def read(path: Path, base: Path | None = None) -> tuple[ScenarioFile, bytes]:
         InvalidProblem: unreadable, refused by the guards, or wrong as a whole.
     """
     data = read_file(path)
-    question = read_question(base) if base is not None else None
-    return parse(data, path.name, path.parent, question), data
+    return parse(data, path.name, path.parent, None if base is None else read_base(base)), data
 
 
-def parse(
-    data: bytes,
-    name: str,
-    folder: Path | None = None,
-    question: Mapping[str, Any] | None = None,
-    registered: bool = False,
-) -> ScenarioFile:
+def read_base(path: Path) -> Base:
+    """A problem file as a base question."""
+    document = read_question(str(path))
+    return Base(_plain(document), ((path.name, document),))
+
+
+def parse(data: bytes, name: str, folder: Path | None = None, base: Base | None = None) -> ScenarioFile:
     """Parse a scenario file; the ending of its name says what it is.
 
     Args:
         data: its bytes.
         name: its name, for messages and the form.
         folder: where a `base: {file: ...}` is looked for; None refuses one.
-        question: the base question given beside the file, which then must not have one of its own.
-        registered: the file was read before, and `question` is what came of its base then; it is not read again.
+        base: the base question given beside the file, which then must not have one of its own.
     """
+    return _parse(data, name, lambda own, where: _own_base(own, where, folder, base), base)
+
+
+def parse_again(data: bytes, name: str, question: Mapping[str, Any]) -> ScenarioFile:
+    """Parse the bytes of a file that was read before; `question` is what came of its base then."""
+    base = Base(question)
+    return _parse(data, name, lambda _own, _where: base, base)
+
+
+_BaseOf = Callable[[Any, str], Base]
+
+
+def _parse(data: bytes, name: str, base_of: _BaseOf, base: Base | None) -> ScenarioFile:
     ending = Path(name).suffix.lower().lstrip(".")
     form = {"yml": "yaml", "ndjson": "jsonl", "tsv": "csv"}.get(ending, ending)
     if form not in FORMATS:
         raise InvalidProblem.of(name, None, "must end in .yaml, .csv, .xlsx or .jsonl")
     if form == "yaml":
-        return _from_yaml(parse_yaml(data, name), name, folder, question, registered)
+        return _from_yaml(parse_yaml(data, name), name, base_of, base)
     records = read_jsonl(data, name) if form == "jsonl" else read_table(data, name)
     if form == "jsonl" and records and set(records[0].fields) == {"base"}:
-        if not registered:
-            if question is not None:
-                raise InvalidProblem.of(records[0].where, None, _TWO_BASES)
-            question = _base(records[0].fields["base"], records[0].where, folder)
+        base = base_of(records[0].fields["base"], records[0].where)
         records = records[1:]
     entries = _unique([_from_record(record, number, form) for number, record in enumerate(records, 1)])
     if not entries:
         raise InvalidProblem.of(name, None, "has no scenarios")
-    return ScenarioFile(name, form, question or {}, entries, is_table=True)
+    base = base or Base({})
+    return ScenarioFile(name, form, base.question, entries, is_table=True, base_places=base.places)
 
 
-def read_question(path: Path) -> Mapping[str, Any]:
-    """A problem file as a base question."""
-    found = parse_yaml(read_file(path), path.name)
-    if not isinstance(found, Mapping):
-        raise InvalidProblem.of(path.name, None, "must be a group of named fields")
-    return _plain(found)  # type: ignore[no-any-return]
-
-
-def _from_yaml(
-    document: Any, name: str, folder: Path | None, question: Mapping[str, Any] | None, registered: bool
-) -> ScenarioFile:
+def _from_yaml(document: Any, name: str, base_of: _BaseOf, base: Base | None) -> ScenarioFile:
     if not isinstance(document, Lines):
         raise InvalidProblem.of(name, None, "must have scenarios: or sweeps:; see `whatif init`")
     _known_keys(document, TOP, name)
     if document.get("version", VERSION) != VERSION:
         raise InvalidProblem.of(f"{name}:{document.lines['version']}: version", document["version"], "must be 1")
-    if document.get("base") is not None and not registered:
-        where = f"{name}:{document.lines['base']}"
-        if question is not None:
-            raise InvalidProblem.of(where, None, _TWO_BASES)
-        question = _base(document["base"], where, folder)
+    if document.get("base") is not None:
+        base = base_of(document["base"], f"{name}:{document.lines['base']}")
+    base = base or Base({})
     expect = _expectations(document.get("expect"), f"{name}:{document.lines.get('expect', 1)}")
     entries, sweeps = [], []
     for number, item in enumerate(_list(document, "scenarios", name), 1):
@@ -181,20 +204,23 @@ def _from_yaml(
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise InvalidProblem.of(f"{name}: sweeps", twice, "is the name of two sweeps")
-    found = ScenarioFile(name, "yaml", question or {}, _unique(entries), tuple(sweeps))
+    found = ScenarioFile(name, "yaml", base.question, _unique(entries), tuple(sweeps), base_places=base.places)
     if found.total > MOST_SCENARIOS:
         raise InvalidProblem.of(name, found.total, f"must stand for at most {MOST_SCENARIOS:,} scenarios")
     return found
 
 
-def _base(value: Any, where: str, folder: Path | None) -> Mapping[str, Any]:
+def _own_base(value: Any, where: str, folder: Path | None, other: Base | None) -> Base:
+    if other is not None:
+        raise InvalidProblem.of(where, None, "has a base of its own, and another was given")
     if not isinstance(value, Mapping):
         raise InvalidProblem.of(f"{where}: base", None, "must be a group of named fields")
-    question = dict(value)
-    if "file" in question:
-        question = _over(read_question(_inside(question.pop("file"), where, folder)), question)
-    made: Mapping[str, Any] = _plain(question)
-    return made
+    places = ((where.partition(":")[0], value),) if isinstance(value, Lines) else ()
+    question = _plain(value)
+    if "file" not in question:
+        return Base(question, places)
+    below = read_base(_inside(question.pop("file"), where, folder))
+    return Base(overlay(below.question, question), (*places, *below.places))
 
 
 def _inside(given: Any, where: str, folder: Path | None) -> Path:
@@ -205,15 +231,6 @@ def _inside(given: Any, where: str, folder: Path | None) -> Path:
     if not target.is_relative_to(root):
         raise InvalidProblem.of(f"{where}: base.file", given, "must lie in the folder of the scenario file")
     return target
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    made = dict(below)
-    for key, value in above.items():
-        held = made.get(key)
-        both = isinstance(held, Mapping) and isinstance(value, Mapping)
-        made[key] = {**held, **value} if both else value  # type: ignore[dict-item]
-    return made
 
 
 def _plain(value: Any) -> Any:

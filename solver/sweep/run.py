@@ -7,6 +7,7 @@ module when a run is driven differently; where batches run is executors.py, how 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import getpass
 import itertools
@@ -29,7 +30,7 @@ from solver.domain.errors import InvalidProblem
 from solver.domain.problem import catalog_digest
 from solver.sweep.executors import EXECUTORS, run_batches, worst_case_s
 from solver.sweep.expand import expand
-from solver.sweep.file import ScenarioFile, parse
+from solver.sweep.file import ScenarioFile, parse_again
 from solver.sweep.library_text import library_of, text_of
 from solver.sweep.questions import Questions
 from solver.sweep.scenario import Batch, Row, Scenario
@@ -119,7 +120,10 @@ def register(store: Store, run_id: str, file: ScenarioFile, data: bytes, library
     """
     checked_run_id(run_id)
     question = _jsonable(file.question)
-    questions = Questions(library, question)
+    try:
+        questions = Questions(library, question)
+    except InvalidProblem as error:
+        raise file.located(error) from None
     return store.register(
         run_id,
         text_of(library),
@@ -181,7 +185,7 @@ def scenarios_of(store: Store, run: Run) -> tuple[Iterator[Scenario], Questions]
 def file_of(store: Store, run: Run) -> ScenarioFile:
     """The scenario file of a run, from the bytes and the base question as they were when it was registered."""
     data = store.snapshot(run.input_sha256)
-    return parse(data, run.input_name, None, json.loads(run.question), registered=True)
+    return parse_again(data, run.input_name, json.loads(run.question))
 
 
 def execute(
@@ -228,9 +232,12 @@ def execute(
         finished = True
     finally:
         # Keep what is finished before anything else, also on the way out of an error.
-        keeper.flush()
-        executor.shutdown(wait=True, cancel_futures=not finished)
-        store.mark(run, "finished" if finished else "interrupted")
+        try:
+            keeper.flush()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=not finished)
+            with contextlib.suppress(sqlite3.Error):  # a full disk: the results are what matters
+                store.mark(run, "finished" if finished else "interrupted")
     return store.counts(run)
 
 

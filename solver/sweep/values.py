@@ -105,6 +105,10 @@ def read_value(path: str, value: Any) -> Any:
         return plain_number(parse_cny(value, path))
     if isinstance(value, Mapping):
         raise InvalidProblem.of(path, None, "must be a value or a list")
+    if isinstance(value, list):
+        return [read_value(path, each) if not isinstance(each, list) else each for each in value]
+    if isinstance(value, Decimal):  # as the reader keeps a number that a float would change
+        raise InvalidProblem.of(path, str(value), "has more digits than any figure here")
     return value
 
 
