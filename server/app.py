@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -62,6 +63,8 @@ async def serve(settings: Settings) -> None:
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if settings.insecure and not is_loopback(settings.listen) and settings.tls_cert is None:
             log(logging.WARNING, "listening beyond loopback without TLS")
+        gc.collect()
+        gc.freeze()  # nothing of what there is now becomes garbage; looking through it would only delay calls
         host = settings.listen.rpartition(":")[0]
         log(
             NOTICE, "listening", address=f"{host}:{port}", tls=settings.tls_cert is not None, version=__version__,

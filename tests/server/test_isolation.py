@@ -74,7 +74,7 @@ def test_memory_limit(fragile: Running) -> None:
     whole(fragile)
     with fragile.stub() as stub:
         with pytest.raises(grpc.RpcError) as caught:
-            stub.Optimize(slow(300, 300), timeout=30)
+            stub.Optimize(slow(200, 200), timeout=30)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"

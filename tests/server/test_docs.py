@@ -1,0 +1,51 @@
+"""docs/server.md names what there is: every call, setting, metric and reason."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from server import errors
+from server.metrics import Metrics
+from server.settings import Settings
+from solver.api.v1 import optimizer_service_pb2 as api
+from tests.server.running import ROOT
+
+TEXT = (ROOT / "docs" / "server.md").read_text("utf-8")
+METHODS = [method.name for method in api.DESCRIPTOR.services_by_name["OptimizerService"].methods]
+
+
+@pytest.mark.parametrize("name", [*METHODS, *Settings.model_fields])
+def test_calls_and_settings_are_documented(name: str) -> None:
+    """Tests that every call and every setting stands in the document."""
+    assert f"`{name}`" in TEXT
+
+
+def test_metrics_are_documented() -> None:
+    """Tests that the document names the metrics that are served, and no others."""
+    served = {metric.name for metric in Metrics().registry.collect()}
+    named = {name.removesuffix("_total") for name in re.findall(r"`(solver_[a-z_]+)(?:\{[a-z,]+\})?`", TEXT)}
+    assert named == served
+
+
+def test_documented_defaults() -> None:
+    """Tests the defaults that the table states as plain values."""
+    stated = dict(re.findall(r"^\| `([a-z_]+)` \| `?([^|` ]+)`? \|", TEXT, re.MULTILINE))
+    fields = Settings.model_fields
+    wrong = {
+        name: text
+        for name, text in stated.items()
+        if name in fields and str(fields[name].default).lower().removesuffix(".0") != text
+    }
+    assert len(stated) > 8
+    assert not wrong
+
+
+def test_reasons_are_documented() -> None:
+    """Tests that the table of errors names the reasons by which a program tells two of one code apart."""
+    for status in (errors.full(1, 0.1), errors.out_of_memory(1), errors.too_late(1)):
+        detail = ErrorInfo()
+        assert status.details[0].Unpack(detail)
+        assert f"`{detail.reason}`" in TEXT
