@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,9 +20,6 @@ from solver.cli.question import (
 )
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
-
-if TYPE_CHECKING:
-    from solver.domain.problem import Problem
 
 AGAINST = ("cost", "batch", "epoch", "watts", "value")
 
@@ -55,6 +52,8 @@ def command(least: Any, most: Any, against: str | None, form: str, time_limit: A
         options["budget"] = most
     if least is not None and options["budget"] is not None and least > options["budget"]:
         raise InvalidProblem.of("--from", least, f"must not be above the budget of {options['budget']}")
+    from solver.domain.problem import Problem
+
     client = remote()
     question = problem_from(options) if client is None else remote_question(options)
     goal = question.goal if isinstance(question, Problem) else question.get("goal", "batch")
