@@ -11,9 +11,9 @@ from dataclasses import dataclass
 HEADER = struct.Struct(">BI")
 
 # server -> solver process; LATE is a stop whose caller still waits, and may get the fallback
-JOB, STOP, LATE = 1, 2, 3
+JOB, STOP, LATE, PING = 1, 2, 3, 4
 # solver process -> server
-READY, STARTED, EVENT, FALLBACK, RESULT, REFUSED, BROKEN = 11, 12, 13, 14, 15, 16, 17
+READY, STARTED, EVENT, FALLBACK, RESULT, REFUSED, BROKEN, PONG = 11, 12, 13, 14, 15, 16, 17, 18
 # server <-> the process that forks the solver processes
 FORK, KILL, FORKED, EXITED = 21, 22, 23, 24
 

@@ -33,6 +33,9 @@ GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
 _DEADLINE_SHARE = 0.4
 _DEAD_ALREADY_S = 0.05
+_PING_EVERY_S = 1.0
+_PONG_WITHIN_S = 2.0
+"""A solver process answers a ping from a thread of its own, also while it searches. Long enough for a busy machine."""
 _START_S = 60.0
 _READ_BYTES = 1 << 20
 
@@ -220,6 +223,8 @@ class SolverPool:
                     emit(payload)
                 elif kind == frames.STARTED:
                     watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
+                elif kind == frames.PONG:
+                    watch.lives()
                 elif kind == frames.FALLBACK:
                     fallback = payload
                 elif kind == frames.RESULT:
@@ -422,18 +427,19 @@ class SolverPool:
 
 
 class _Watch:
-    """Tells a process to stop when its time is over, and has it killed if it does not."""
+    """Tells a process to stop when its time is over, and has it killed if it does not, or if it shows no life."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, process: _Process, kill: Callable[[_Process], None], deadline: float
     ) -> None:
         self._loop, self._process, self._kill, self._deadline = loop, process, kill, deadline
         self._timer: asyncio.TimerHandle | None = None
+        self._pulse = loop.call_later(_PING_EVERY_S, self._ping)
         self.killed = False
 
     def until(self, moment: float) -> None:
         """Set when the time is over, on the monotonic clock."""
-        self.cancel()
+        self._cancel_timer()
         self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()), self._stop)
 
     def _stop(self) -> None:
@@ -447,7 +453,25 @@ class _Watch:
         self._kill(self._process)
         self._process.close()  # the end of a process that holds much memory takes long; nobody waits for it
 
+    def lives(self) -> None:
+        """It has answered: ask again later."""
+        self._pulse.cancel()
+        self._pulse = self._loop.call_later(_PING_EVERY_S, self._ping)
+
+    def _ping(self) -> None:
+        self._process.send(frames.PING)
+        self._pulse = self._loop.call_later(_PONG_WITHIN_S, self._hangs)
+
+    def _hangs(self) -> None:
+        # Stopped, or stuck: its call goes to another, as if it had died, instead of waiting out its time here.
+        self._kill(self._process)
+        self._process.close()
+
     def cancel(self) -> None:
         """Watch no longer."""
+        self._pulse.cancel()
+        self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

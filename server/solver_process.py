@@ -155,6 +155,8 @@ class _Solver:
                 job = Job.unpacked(payload)
                 call = self._call(job)
                 self._jobs.put((job, call))
+            elif kind == frames.PING:
+                self._send(frames.PONG)
             elif kind in (frames.STOP, frames.LATE) and call is not None:
                 call.stop.set()  # of the last job received; a job that has not begun finds it set
                 if kind == frames.LATE and call.fallback is not None:

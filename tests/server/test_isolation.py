@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 
 import grpc
@@ -46,6 +47,17 @@ def test_a_dying_solver_costs_one_retry(fragile: Running, number: signal.Signals
     whole(fragile)
     assert victim not in fragile.solvers()
     assert fragile.events("solver process died")[-1]["cause"] == f"signal {number.value}"
+
+
+def test_a_hanging_solver_costs_one_retry(fragile: Running) -> None:
+    """Tests that a call does not wait out its time on a process that shows no life, but goes to another."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        call = stub.Optimize.future(slow(15, 15), timeout=60)
+        os.kill(fragile.busy_solver(), signal.SIGSTOP)
+        began = time.monotonic()
+        assert call.result().result.status == result_pb2.STATUS_OPTIMAL
+        assert time.monotonic() - began < 15
 
 
 def test_two_deaths_are_an_internal_error_that_says_nothing(fragile: Running) -> None:
