@@ -164,8 +164,9 @@ class _Solver:
         os._exit(0)
 
     def _call(self, job: Job) -> Call:
-        def started(limit_s: float) -> None:
-            self._send(frames.STARTED, frames.SECONDS.pack(limit_s))
+        def started(limit_s: float | None) -> None:
+            if limit_s is not None:
+                self._send(frames.STARTED, frames.SECONDS.pack(limit_s))
             if len(job.request) > _LARGE_REQUEST_BYTES and call.fallback is not None:
                 self._send(frames.FALLBACK, call.fallback())
 

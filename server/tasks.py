@@ -89,8 +89,8 @@ class Call:
     stop_at: float
     """When the search must end, seconds of the monotonic clock."""
     stop: threading.Event
-    started: Callable[[float], None]
-    """Told the seconds the search may take."""
+    started: Callable[[float | None], None]
+    """Told the seconds the search may take, if that is less than `stop_at` says."""
     emit: Callable[[bytes], None]
     """Told each message of a streamed response but the last."""
     fallback: Callable[[], bytes] | None = None
@@ -117,7 +117,7 @@ class Call:
         left = max(0.0, self.stop_at - self._began)
         limit = left if time_limit_s is None else min(left, time_limit_s)
         self.fallback = lambda: fallback().SerializeToString()
-        self.started(limit)
+        self.started(limit if limit < left else None)
         return limit
 
     def solve(
