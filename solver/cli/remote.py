@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from solver.domain.errors import InvalidProblem
 
@@ -47,6 +48,8 @@ def server_options(function: Callable[[], None]) -> Callable[..., None]:
         ctx = click.get_current_context()
         if server is not None:
             if ctx.invoked_subcommand not in REMOTE_COMMANDS:
+                if ctx.get_parameter_source("server") is not ParameterSource.COMMANDLINE:
+                    return  # the variable is for the commands that can; the others work here
                 known = ", ".join(sorted(REMOTE_COMMANDS))
                 raise click.UsageError(f"--server does not go with {ctx.invoked_subcommand}; it goes with {known}")
             ctx.obj = Server(server, **access)

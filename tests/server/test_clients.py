@@ -122,6 +122,16 @@ def test_command_line_without_server(run_cli: RunCli) -> None:
     assert len(ran.err.splitlines()) == 1
 
 
+def test_server_of_the_environment(server: Running, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that SOLVER_CLI_SERVER is used where it can be, and that --server is refused where it cannot."""
+    monkeypatch.setenv("SOLVER_CLI_SERVER", "127.0.0.1:1")
+    assert run_cli("optimize").code == 7
+    assert run_cli("schema").code == 0
+    ran = run_cli("--server", server.address, "schema")
+    assert ran.code == 2
+    assert "--server does not go with schema" in ran.err
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_whole_problems(server: Running, seed: int) -> None:
     """Tests that any problem, on any catalogue, is answered as the library answers it."""
