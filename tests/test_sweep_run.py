@@ -334,7 +334,7 @@ def test_killed_and_resumed_by_the_command_line(tmp_path: Path) -> None:
     """
     from tests.kill_run import killed_run
 
-    told = killed_run(tmp_path, scenarios=600, kills=5, seed=11)
+    told = killed_run(tmp_path, scenarios=3000, kills=5, seed=11)
     assert told.equal, told
     assert told.kills >= 3, told
 

@@ -40,7 +40,7 @@ FIRST_BATCH = 50
 MOST_IN_BATCH = 1000
 BATCH_S = 0.25
 """Batches grow until one takes about this long: short enough to watch, long enough to be worth sending."""
-FLUSH_ROWS, FLUSH_S = 2000, 0.5
+FLUSH_ROWS, FLUSH_S = 500, 0.5
 """Rows are written together, at the latest after so many or so long; only written ones are counted."""
 _RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
 

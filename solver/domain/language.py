@@ -1,0 +1,60 @@
+"""The language people are spoken to in: text is written in English in the code and said in the reader's language.
+
+`say("{count} cards", count=4)` looks the English text up in the message catalogue of the current language and fills in
+the values afterwards, so a translation may order them as it likes. Programs are not spoken to: keys of JSON, fields of
+gRPC, ids and units stay as they are. Modify this module to add a language or a way of saying something.
+"""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+
+LANGUAGES = ("en", "zh")
+_LOCALE = Path(__file__).parent.parent / "locale"
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _catalogue(language: str) -> gettext.NullTranslations:
+    return gettext.translation("solver", _LOCALE, [language], fallback=language == "en")
+
+
+def language() -> str:
+    """The language in force here: one of `LANGUAGES`."""
+    return _language.get()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak a language inside the block; other threads and tasks keep theirs.
+
+    Raises:
+        ValueError: not one of `LANGUAGES`.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"must be one of {', '.join(LANGUAGES)}")
+    token = _language.set(language)
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def say(message: str, /, **values: object) -> str:
+    """The message in the language in force, with `{name}` fields filled in as `str.format` does."""
+    said = message if _language.get() == "en" else _catalogue(_language.get()).gettext(message)
+    return said.format(**values) if values else said
+
+
+def say_many(one: str, many: str, /, count: int, **values: object) -> str:
+    """`one` or `many`, as `count` asks in the language in force; `{count}` may stand in either."""
+    if _language.get() == "en":
+        said = one if count == 1 else many
+    else:
+        said = _catalogue(_language.get()).ngettext(one, many, count)
+    return said.format(count=count, **values)
