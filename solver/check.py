@@ -6,7 +6,8 @@ import datetime
 
 from solver.domain import physics
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
-from solver.domain.notices import notices_for
+from solver.domain.language import say
+from solver.domain.notices import notice, notices_for
 from solver.domain.plan import Choice, Notice, Plan, Usage, broken, figures_of, plan_of, usage_of, usage_row
 from solver.domain.problem import Problem
 from solver.domain.records import Record
@@ -49,18 +50,21 @@ def check(
     card = catalog.card_by_id.get(card_id)
     if card is None:
         raise UnknownName(
-            [Violation("card", shown(card_id), "no card has this id" + nearest(card_id, catalog.card_by_id))]
+            [Violation("card", shown(card_id), say("no card has this id") + nearest(card_id, catalog.card_by_id))]
         )
     if platform_id not in catalog.platform_by_id:
         known = nearest(platform_id, catalog.platform_by_id)
-        raise UnknownName([Violation("platform", shown(platform_id), "no platform has this id" + known)])
+        raise UnknownName([Violation("platform", shown(platform_id), say("no platform has this id") + known)])
     if not 1 <= count <= MOST_CARDS:
-        raise InvalidProblem.of("count", count, f"must be between 1 and {MOST_CARDS}")
+        raise InvalidProblem.of("count", count, say("must be between {low} and {high}", low=1, high=MOST_CARDS))
     watts = card.tdp_w if power_limit_w is None else power_limit_w
     low, high = card.power_limit_min_w or card.tdp_w, physics.highest_power_limit_w(card)
     if not low <= watts <= high:
-        allowed = f"must be {low} W" if low == high else f"must be between {low} and {high} W"
-        raise InvalidProblem.of("power_limit_w", watts, f"{allowed} for {card.id}")
+        if low == high:
+            allowed = say("must be {watts} W for {card}", watts=low, card=card.id)
+        else:
+            allowed = say("must be between {low} and {high} W for {card}", low=low, high=high, card=card.id)
+        raise InvalidProblem.of("power_limit_w", watts, allowed)
 
     offers = catalog.offers_by_item
     unpriced = tuple(item for item in (card_id, platform_id) if item not in offers)
@@ -82,9 +86,7 @@ def check(
     plan = plan_of(problem, choice)
     notices = [n for n in notices_for(problem, plan, today) if n.code != "unpriced"]
     if unpriced:
-        notices.append(
-            Notice(code="unpriced", message=f"no price for {', '.join(unpriced)}: the cost shown does not contain it")
-        )
+        notices.append(notice("unpriced", items=", ".join(unpriced)))
     return CheckReport(
         holds=not failed and not budget_unknown,
         plan=plan,

@@ -22,6 +22,7 @@ from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
 from solver.domain.explanation import Axis, Frontier, FrontierPoint
 from solver.domain.goals import GOAL_SPECS
+from solver.domain.language import say
 from solver.domain.limits import LIMITS, Figures
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
@@ -152,7 +153,11 @@ def staircase(problem: Problem, limit: str, patience: Patience = UNHURRIED) -> S
     if row is None or row.row.step == 0:
         movable = [rule.name for rule in space.rules if rule.row.step]
         raise InvalidProblem(
-            [Violation("limit", f'"{limit}"', "must be a limit with a capacity in units" + nearest(limit, movable))]
+            [
+                Violation(
+                    "limit", f'"{limit}"', say("must be a limit with a capacity in units") + nearest(limit, movable)
+                )
+            ]
         )
     rooms, steps = steps_of(space, limit)
     found = Staircase(
@@ -207,7 +212,7 @@ def best_for_budget(stair: Staircase, budget_cny: Decimal | int | None) -> Resul
         InvalidProblem: the budget is out of range, or the staircase is another limit's.
     """
     if stair.name != "budget":
-        raise InvalidProblem.of("limit", stair.name, "must be the staircase of the budget")
+        raise InvalidProblem.of("limit", stair.name, say("must be the staircase of the budget"))
     return stair.answer(stair.space.problem.with_limits(budget_cny=budget_cny))
 
 
@@ -238,7 +243,7 @@ def frontier(
     """
     started = time.perf_counter()
     if axes[0] == axes[1]:
-        raise InvalidProblem.of("axes", axes[0], "must be two different axes")
+        raise InvalidProblem.of("axes", axes[0], say("must be two different axes"))
     space = Space.of(problem)
     chain = _chain(space, axes)
     complete = True

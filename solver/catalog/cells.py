@@ -14,6 +14,7 @@ from solver.catalog.amounts import ALLOWED, parse_cny
 from solver.catalog.names import plain
 from solver.catalog.tables import Cell
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import message, say
 
 Condition = Literal["new", "used"]
 
@@ -50,7 +51,7 @@ _UNTAXED = re.compile(r"^(?:否|不|未|不含.*|未税.*|未含.*|无|无票|�
 _TAXED = re.compile(
     r"^(?:是|含|含税.*|含\d+%.*|有|\d+%.*|.*专票.*|.*普票.*|增票.*|开票|yes|y|true|t|1|√|✓|✔|taxed|incl.*)$"
 )
-DATE_ALLOWED = "must be a date such as 2023-06-29, 2023/6/29 or 2023年6月29日"
+DATE_ALLOWED = message("must be a date such as 2023-06-29, 2023/6/29 or 2023年6月29日")
 
 
 def text(cell: Cell) -> str:
@@ -66,16 +67,16 @@ def is_on_request(price: str) -> bool:
 def price(written: str, unit: str) -> Decimal:
     """The price in yuan; `unit` is the header's: empty, "万", or "foreign" where it names another currency."""
     if unit == "foreign":
-        raise Unreadable("the column is in another currency; quotes are in CNY")
+        raise Unreadable(say("the column is in another currency; quotes are in CNY"))
     plain_text = _PER_PIECE.sub("", plain(written))
     try:
         amount = parse_cny(plain_text, "price")
     except InvalidProblem:
-        raise Unreadable(ALLOWED) from None
+        raise Unreadable(say(ALLOWED)) from None
     if unit == "万" and not re.search("[万wk千元]", plain_text):
         amount *= 10_000
     if amount <= 0:
-        raise Unreadable("must be above 0")
+        raise Unreadable(say("must be above 0"))
     return amount
 
 
@@ -86,7 +87,7 @@ def condition(cell: Cell) -> Condition:
         return "used"
     if _NEW.match(written):
         return "new"
-    raise Unreadable("must be new or used (全新 or 二手)")
+    raise Unreadable(say("must be new or used (全新 or 二手)"))
 
 
 def condition_in_name(name: str) -> Condition | None:
@@ -107,7 +108,7 @@ def stock(cell: Cell) -> int | None:
         return None
     if _NONE.match(written):
         return 0
-    raise Unreadable("must be a whole number of pieces, or 现货 or 无货")
+    raise Unreadable(say("must be a whole number of pieces, or 现货 or 无货"))
 
 
 def min_quantity(cell: Cell) -> tuple[int, int | None]:
@@ -116,7 +117,7 @@ def min_quantity(cell: Cell) -> tuple[int, int | None]:
     count, span = _COUNT.match(written), _RANGE.match(written)
     least, most = (int(count[1]), None) if count else (int(span[1]), int(span[2])) if span else (0, None)
     if not 1 <= least <= _MOST or (most is not None and not least <= most <= _MOST):
-        raise Unreadable("must be a whole number of pieces from 1, or a range such as 5-9")
+        raise Unreadable(say("must be a whole number of pieces from 1, or a range such as 5-9"))
     return least, most
 
 
@@ -126,7 +127,7 @@ def date(cell: Cell) -> datetime.date:
         return cell
     days = _days(cell)
     if len(days) != 1:
-        raise Unreadable(DATE_ALLOWED)
+        raise Unreadable(say(DATE_ALLOWED))
     return days[0]
 
 
@@ -136,7 +137,7 @@ def _days(written: str) -> list[datetime.date]:
     try:
         return [datetime.date(int(m[1]), int(m[2]), int(m[3])) for m in found if m is not None]
     except ValueError:
-        raise Unreadable(DATE_ALLOWED) from None
+        raise Unreadable(say(DATE_ALLOWED)) from None
 
 
 def valid_until(cell: Cell, quoted: datetime.date | None) -> datetime.date | None:
@@ -151,9 +152,9 @@ def valid_until(cell: Cell, quoted: datetime.date | None) -> datetime.date | Non
         return days[-1]
     span = 0 if written in ("当日", "当天", "当日有效", "当天有效") else _span_days(written)
     if span is None or span > _MOST:
-        raise Unreadable(DATE_ALLOWED + ", or a time such as 7天")
+        raise Unreadable(say("must be a date such as 2023-06-29, 2023/6/29 or 2023年6月29日, or a time such as 7天"))
     if quoted is None:
-        raise Unreadable("a time from the day of the quote needs a quote_date (报价日期)")
+        raise Unreadable(say("a time from the day of the quote needs a quote_date (报价日期)"))
     return quoted + datetime.timedelta(days=span)
 
 
@@ -164,7 +165,7 @@ def tax_included(cell: Cell) -> bool:
         return False
     if _TAXED.match(written):
         return True
-    raise Unreadable("must be yes or no (是 or 否, 含税 or 未税)")
+    raise Unreadable(say("must be yes or no (是 or 否, 含税 or 未税)"))
 
 
 def lead_time_days(cell: Cell) -> int:
@@ -172,7 +173,7 @@ def lead_time_days(cell: Cell) -> int:
     written = plain(text(cell))
     span = 0 if re.match(r"^(?:现货.*|当天.*|当日.*|in ?stock|immediate.*)$", written) else _span_days(written)
     if span is None or span > _MOST:
-        raise Unreadable("must be a number of days, or a time such as 2周 or 现货")
+        raise Unreadable(say("must be a number of days, or a time such as 2周 or 现货"))
     return span
 
 

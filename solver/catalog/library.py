@@ -16,7 +16,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog.reading import Mapping, line_at, parse_yaml, read_file
-from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
+from solver.domain.errors import (
+    InvalidProblem,
+    UnknownName,
+    Violation,
+    from_validation_error,
+    nearest,
+    os_reason,
+    shown,
+)
+from solver.domain.language import say
 from solver.domain.problem import Problem, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 
@@ -44,7 +53,7 @@ class Library:
                 return workload
         known = [workload.id for workload in self.workloads]
         raise UnknownName(
-            [Violation("workload", shown(workload_id), "no workload has this id" + nearest(workload_id, known))]
+            [Violation("workload", shown(workload_id), say("no workload has this id") + nearest(workload_id, known))]
         )
 
 
@@ -105,7 +114,9 @@ def read_entries(folder: Path) -> dict[str, list[Entry]]:
             continue
         faults.extend(_collect(document, file.name, entries))
     if not faults and not any(entries.values()):
-        raise InvalidProblem.of("catalog", str(folder), "holds no entry; lists under " + _KIND_LIST + " are needed")
+        raise InvalidProblem.of(
+            "catalog", str(folder), say("holds no entry; lists under {kinds} are needed", kinds=_kinds())
+        )
     faults.extend(_doubled(entries))
     if faults:
         raise InvalidProblem(sorted(faults, key=_place))
@@ -122,17 +133,19 @@ def _files_of(folder: Path) -> list[Path]:
     try:
         files = sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
     except FileNotFoundError:
-        raise InvalidProblem.of("catalog", str(folder), "no such folder") from None
+        raise InvalidProblem.of("catalog", str(folder), say("no such folder")) from None
     except NotADirectoryError:
-        raise InvalidProblem.of("catalog", str(folder), "is a file, a folder is needed") from None
+        raise InvalidProblem.of("catalog", str(folder), say("is a file, a folder is needed")) from None
     except OSError as error:
-        raise InvalidProblem.of("catalog", str(folder), f"cannot be read: {error.strerror}") from None
+        raise InvalidProblem.of(
+            "catalog", str(folder), say("cannot be read: {reason}", reason=os_reason(error))
+        ) from None
     except ValueError:  # a NUL in it
-        raise InvalidProblem.of("catalog", str(folder), "is not the name of a folder") from None
+        raise InvalidProblem.of("catalog", str(folder), say("is not the name of a folder")) from None
     if not files:
-        raise InvalidProblem.of("catalog", str(folder), "holds no .yaml file")
+        raise InvalidProblem.of("catalog", str(folder), say("holds no .yaml file"))
     if len(files) > MAX_FILES:
-        raise InvalidProblem.of("catalog", str(folder), f"holds more than {MAX_FILES} .yaml files")
+        raise InvalidProblem.of("catalog", str(folder), say("holds more than {most} .yaml files", most=MAX_FILES))
     return files
 
 
@@ -140,16 +153,18 @@ def _collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[
     if document is None:
         return []
     if not isinstance(document, Mapping):
-        return [Violation(f"{name}:1", "", "must hold lists under " + _KIND_LIST)]
+        return [Violation(f"{name}:1", "", say("must hold lists under {kinds}", kinds=_kinds()))]
     faults: list[Violation] = []
     for kind, values in document.items():
         line = document.lines[kind]
         if kind not in KINDS:
-            faults.append(Violation(f"{name}:{line}", "", f"unknown key {shown(kind)}" + nearest(kind, KINDS)))
+            faults.append(
+                Violation(f"{name}:{line}", "", say("unknown key {kind}", kind=shown(kind)) + nearest(kind, KINDS))
+            )
         elif values is None:
             continue
         elif not isinstance(values, list):
-            faults.append(Violation(f"{name}:{line}", "", f"{kind} must be a list"))
+            faults.append(Violation(f"{name}:{line}", "", say("{kind} must be a list", kind=kind)))
         else:
             for position, value in enumerate(values):
                 faults.extend(_one(kind, position, value, name, line, entries[kind]))
@@ -182,7 +197,11 @@ def _doubled(entries: dict[str, list[Entry]]) -> list[Violation]:
         for entry in (entry for kind in kinds for entry in entries[kind]):
             held = first.setdefault(entry.record.id, entry)
             if held is not entry:
-                faults.append(Violation(entry.place, "", f"id {entry.record.id} stands at {held.place} already"))
+                faults.append(
+                    Violation(
+                        entry.place, "", say("id {id} stands at {place} already", id=entry.record.id, place=held.place)
+                    )
+                )
     return faults
 
 
@@ -195,18 +214,18 @@ def _assembled(entries: dict[str, list[Entry]], base: Library | None) -> Library
     workloads = {work.id: work for work in (*(base.workloads if base is not None else ()), *records["workloads"])}
     known = [*cards, *platforms]
     faults = [
-        Violation(entry.place, shown(entry.record.item_id), "no card or platform has this id" + nearest(i, known))
+        Violation(entry.place, shown(entry.record.item_id), say("no card or platform has this id") + nearest(i, known))
         for entry in entries["offers"]
         for i in (entry.record.item_id,)
         if i not in cards and i not in platforms
     ]
     faults += [
-        Violation(entry.place, "", f"id {entry.record.id} is that of a card of the catalogue already")
+        Violation(entry.place, "", say("id {id} is that of a card of the catalogue already", id=entry.record.id))
         for entry in entries["platforms"]
         if entry.record.id in held.card_by_id
     ]
     faults += [
-        Violation(entry.place, "", f"id {entry.record.id} is that of a platform of the catalogue already")
+        Violation(entry.place, "", say("id {id} is that of a platform of the catalogue already", id=entry.record.id))
         for entry in entries["cards"]
         if entry.record.id in held.platform_by_id
     ]
@@ -276,7 +295,8 @@ def with_prices(catalog: Catalog, prices: Map[str, Decimal], field: str = "price
     unknown = [name for name in prices if name not in catalog.card_by_id and name not in catalog.platform_by_id]
     if unknown:
         raise UnknownName(
-            Violation(field, shown(name), "no card or platform has this id" + nearest(name, known)) for name in unknown
+            Violation(field, shown(name), say("no card or platform has this id") + nearest(name, known))
+            for name in unknown
         )
     made = []
     for name, price in sorted(

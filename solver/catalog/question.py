@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.goal_names import GOALS
+from solver.domain.language import say
 from solver.domain.problem import Limits, Problem, Site, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 from solver.domain.units import plain_number
@@ -45,7 +46,9 @@ def resolve(question: Mapping[str, Any], library: Library) -> Problem:
 
     unknown = [key for key in question if key not in KEYS]
     if unknown:
-        told = (Violation(shown(str(key)).strip('"'), "", "unknown field" + nearest(str(key), KEYS)) for key in unknown)
+        told = (
+            Violation(shown(str(key)).strip('"'), "", say("unknown field") + nearest(str(key), KEYS)) for key in unknown
+        )
         faults.append(InvalidProblem(told))
     fields: dict[str, Any] = {
         "catalog": part(lambda: _catalog(question, library)),
@@ -57,7 +60,7 @@ def resolve(question: Mapping[str, Any], library: Library) -> Problem:
     goal = question.get("goal")
     if goal is not None:
         if goal not in GOALS:
-            faults.append(InvalidProblem.of("goal", goal, f"must be one of {', '.join(GOALS)}"))
+            faults.append(InvalidProblem.of("goal", goal, say("must be one of {names}", names=", ".join(GOALS))))
         fields["goal"] = goal
     if faults:
         only_unknown = all(isinstance(fault, UnknownName) for fault in faults)
@@ -74,7 +77,7 @@ def _group(given: Any, record: type[Record], name: str) -> Any:
 def _mapping(value: Any, field: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidProblem.of(
-            field, value if isinstance(value, (str, int, float)) else None, "must be a group of named fields"
+            field, value if isinstance(value, (str, int, float)) else None, say("must be a group of named fields")
         )
     return value
 
@@ -115,7 +118,7 @@ def _catalog(question: Mapping[str, Any], library: Library) -> Catalog:
         if entries is None:
             continue
         if not isinstance(entries, (list, tuple)):
-            raise InvalidProblem.of(kind, None, "must be a list")
+            raise InvalidProblem.of(kind, None, say("must be a list"))
         added[kind] = tuple(
             entry if isinstance(entry, record) else _validated(record, entry, f"{kind}.{i}")
             for i, entry in enumerate(entries)
@@ -142,7 +145,7 @@ def overlaid(
     known = [*merged_cards, *merged_platforms]
     for index, offer in enumerate(offers):
         if offer.item_id not in merged_cards and offer.item_id not in merged_platforms:
-            allowed = "no card or platform has this id" + nearest(offer.item_id, known)
+            allowed = say("no card or platform has this id") + nearest(offer.item_id, known)
             raise InvalidProblem.of(f"offers.{index}.item_id", offer.item_id, allowed)
     try:
         return Catalog(
@@ -158,7 +161,7 @@ def _by_id(entries: tuple[Any, ...], kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for index, entry in enumerate(entries):
         if entry.id in found:
-            raise InvalidProblem.of(f"{kind}.{index}.id", entry.id, "is given twice")
+            raise InvalidProblem.of(f"{kind}.{index}.id", entry.id, say("is given twice"))
         found[entry.id] = entry
     return found
 

@@ -17,6 +17,7 @@ import yaml
 
 from solver.catalog.reading import MAX_BYTES, Mapping, line_at, parse_yaml, read_file
 from solver.domain.errors import InvalidProblem, Violation
+from solver.domain.language import say
 
 STANDARD_INPUT = "-"
 
@@ -33,22 +34,22 @@ def read_question(name: str) -> Mapping:
         InvalidProblem: unreadable, not YAML, or anything the guard refuses.
     """
     if name == STANDARD_INPUT:
-        data, label = sys.stdin.buffer.read(MAX_BYTES + 1), "standard input"
+        data, label = sys.stdin.buffer.read(MAX_BYTES + 1), say("standard input")
         if len(data) > MAX_BYTES:
-            raise InvalidProblem.of(label, None, f"is larger than {MAX_BYTES // 2**20} MiB")
+            raise InvalidProblem.of(label, None, say("is larger than {most} MiB", most=MAX_BYTES // 2**20))
     else:
         data, label = read_file(Path(name)), Path(name).name
     document = parse_yaml(data, label)
     if document is None:
-        raise InvalidProblem.of(label, None, "is empty: a question names at least a goal or a limit")
+        raise InvalidProblem.of(label, None, say("is empty: a question names at least a goal or a limit"))
     if not isinstance(document, Mapping):
-        raise InvalidProblem.of(f"{label}:1", None, "must be a group of named fields such as goal and limits")
+        raise InvalidProblem.of(f"{label}:1", None, say("must be a group of named fields such as goal and limits"))
     return document
 
 
 def with_lines(error: InvalidProblem, document: Mapping, name: str) -> InvalidProblem:
     """The same faults with file and line put before the dotted path, where the file has that path."""
-    label = "standard input" if name == STANDARD_INPUT else Path(name).name
+    label = say("standard input") if name == STANDARD_INPUT else Path(name).name
     faults = []
     for fault in error.violations:
         line = line_at(document, fault.field.split("."))

@@ -19,6 +19,7 @@ from solver.catalog.names import CardNames, plain
 from solver.catalog.question import overlaid
 from solver.catalog.tables import Cell, Sheet, read_tables
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, shown
+from solver.domain.language import say
 from solver.domain.records import Catalog, Offer
 
 _WITHIN_ROWS = 40
@@ -85,15 +86,16 @@ def read_quotes(files: Iterable[Path], catalog: Catalog) -> Quotes:
             notes += reader.notes
             faults += reader.faults
             unknown_only &= reader.unknown_only
-        notes += [f"{sheet.name}: a hidden sheet, not read" for sheet in sheets if sheet.hidden]
+        notes += [say("{sheet}: a hidden sheet, not read", sheet=sheet.name) for sheet in sheets if sheet.hidden]
         if not any(reader.has_header for reader in readers):
             raise InvalidProblem.of(
                 file.name,
                 None,
-                "no row names the columns: card (or 型号) and unit_price_cny (or 单价) are needed" + _first_row(sheets),
+                say("no row names the columns: card (or 型号) and unit_price_cny (or 单价) are needed")
+                + _first_row(sheets),
             )
         if not faults and not any(reader.rows for reader in readers):
-            raise InvalidProblem.of(file.name, None, "holds no row with a card and a price")
+            raise InvalidProblem.of(file.name, None, say("holds no row with a card and a price"))
     if faults:
         raise UnknownName(faults) if unknown_only else InvalidProblem(faults)
     return Quotes(tuple(offers), tuple(notes))
@@ -216,21 +218,26 @@ class _Reader:
         if any(_TOTALS.match(plain(text)) for text in texts[:3] if text) or _TOTALS.match(
             plain(next(filter(None, texts)))
         ):
-            self.note(number, "a total, left out: " + " | ".join(filter(None, texts)))
+            self.note(number, say("a total, left out: {cells}", cells=" | ".join(filter(None, texts))))
             return
         at = columns.at
         get: Callable[[str], Cell] = lambda name: row[at[name]] if name in at and at[name] < len(row) else ""  # noqa: E731
         card, price = cells.text(get("card")), cells.text(get("unit_price_cny"))
         if price == "" or cells.is_on_request(price):
-            why = "no price" if price or not card else "no price (or a formula that was never calculated)"
-            self.note(number, f"{why}, left out: " + " | ".join(filter(None, texts)))
+            left_out = " | ".join(filter(None, texts))
+            if price or not card:
+                self.note(number, say("no price, left out: {cells}", cells=left_out))
+            else:
+                self.note(
+                    number, say("no price (or a formula that was never calculated), left out: {cells}", cells=left_out)
+                )
             return
         above = self.rows[-1].fields if self.rows else {}
         item = ""
         if not card:
             if not (above and cells.text(get("min_quantity"))):
                 self.unknown_only = False
-                self.fault(number, Violation(columns.title["card"], "", "a price without a card"))
+                self.fault(number, Violation(columns.title["card"], "", say("a price without a card")))
                 return
             item = above["item_id"]  # a further quantity break of the card above
         else:
@@ -239,10 +246,16 @@ class _Reader:
             if match.item_id is None and more.strip():
                 match = self.names.match(f"{card} {more}")
             if match.item_id is None:
-                might = f"; it may be {' or '.join(match.candidates)}: write its id" if match.candidates else ""
+                unsure = say("is not certainly a card of the catalogue")
+                if match.candidates:
+                    candidates = say(" or ").join(match.candidates)
+                    unsure = say(
+                        "is not certainly a card of the catalogue; it may be {candidates}: write its id",
+                        candidates=candidates,
+                    )
                 self.fault(
                     number,
-                    Violation(columns.title["card"], shown(card), "is not certainly a card of the catalogue" + might),
+                    Violation(columns.title["card"], shown(card), unsure),
                 )
                 return
             item = match.item_id
@@ -286,7 +299,9 @@ class _Reader:
         said = cells.condition_in_name(card)
         if condition is not None and said is not None and condition != said:
             faults.append(
-                Violation(title["condition"], shown(cells.text(get("condition"))), f"but the name says {said}")
+                Violation(
+                    title["condition"], shown(cells.text(get("condition"))), say("but the name says {said}", said=said)
+                )
             )
         quantity = read("min_quantity", cells.min_quantity) or (1, None)
         quoted = read("quote_date", cells.date)

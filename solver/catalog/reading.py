@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from solver.domain.errors import InvalidProblem, shown
+from solver.domain.errors import InvalidProblem, os_reason, shown
+from solver.domain.language import message, say
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 32
@@ -47,15 +48,15 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InvalidProblem.of(str(path), None, "no such file") from None
+        raise InvalidProblem.of(str(path), None, say("no such file")) from None
     except IsADirectoryError:
-        raise InvalidProblem.of(str(path), None, "is a folder, a file is needed") from None
+        raise InvalidProblem.of(str(path), None, say("is a folder, a file is needed")) from None
     except OSError as error:
-        raise InvalidProblem.of(str(path), None, f"cannot be read: {error.strerror or 'no such file'}") from None
+        raise InvalidProblem.of(str(path), None, say("cannot be read: {reason}", reason=os_reason(error))) from None
     except ValueError:  # a NUL in it
-        raise InvalidProblem.of(shown(str(path)), None, "is not the name of a file") from None
+        raise InvalidProblem.of(shown(str(path)), None, say("is not the name of a file")) from None
     if len(data) > MAX_BYTES:
-        raise InvalidProblem.of(str(path), None, f"is larger than {MAX_BYTES // 2**20} MiB")
+        raise InvalidProblem.of(str(path), None, say("is larger than {most} MiB", most=MAX_BYTES // 2**20))
     return data
 
 
@@ -68,14 +69,14 @@ def parse_yaml(data: bytes, name: str) -> Any:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidProblem.of(name, None, f"is not UTF-8 text (byte {error.start})") from None
+        raise InvalidProblem.of(name, None, say("is not UTF-8 text (byte {at})", at=error.start)) from None
     try:
         return _build(text, name)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark is not None else name
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed"
-        raise InvalidProblem.of(where, None, f"is not YAML: {str(reason)[:100]}") from None
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or say("cannot be parsed")
+        raise InvalidProblem.of(where, None, say("is not YAML: {reason}", reason=str(reason)[:100])) from None
 
 
 def line_at(document: Any, path: Sequence[str]) -> int | None:
@@ -111,22 +112,22 @@ def _build(text: str, name: str) -> Any:
     events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
     for number, event in enumerate(events):
         if number > MAX_EVENTS:
-            raise fault(event, f"has more than {MAX_EVENTS:,} parts; divide it into several files")
+            raise fault(event, say("has more than {most:,} parts; divide it into several files", most=MAX_EVENTS))
         kind = type(event)
         if kind is scalar or kind is mapping_start or kind is sequence_start:
             if event.anchor is not None:
-                raise fault(event, _NO_ANCHORS)
+                raise fault(event, say(_NO_ANCHORS))
             if event.tag is not None:
-                raise fault(event, "tags (!) are not allowed")
+                raise fault(event, say("tags (!) are not allowed"))
             in_mapping = type(here) is Mapping
             value: Any
             if kind is scalar:
                 value = event.value
                 if len(value) > MAX_SCALAR_CHARS:
-                    raise fault(event, f"a value is longer than {MAX_SCALAR_CHARS:,} characters")
+                    raise fault(event, say("a value is longer than {most:,} characters", most=MAX_SCALAR_CHARS))
                 if in_mapping and key is None:
                     if value in here:
-                        raise fault(event, f"key {value[:60]!r} is given twice")
+                        raise fault(event, say("key {key!r} is given twice", key=value[:60]))
                     here.lines[value] = event.start_mark.line + 1
                     key = value
                     continue
@@ -137,9 +138,9 @@ def _build(text: str, name: str) -> Any:
                         raise fault(event, str(reason)) from None
             else:
                 if in_mapping and key is None:
-                    raise fault(event, "a key must be plain text")
+                    raise fault(event, say("a key must be plain text"))
                 if len(stack) >= MAX_DEPTH:
-                    raise fault(event, f"is nested deeper than {MAX_DEPTH} levels")
+                    raise fault(event, say("is nested deeper than {most} levels", most=MAX_DEPTH))
                 value = Mapping(event.start_mark.line + 1) if kind is mapping_start else []
             if in_mapping:
                 here[key] = value
@@ -152,14 +153,14 @@ def _build(text: str, name: str) -> Any:
         elif kind in ends:
             here, key = stack.pop()
         elif kind is yaml.AliasEvent:
-            raise fault(event, _NO_ANCHORS)
+            raise fault(event, say(_NO_ANCHORS))
         elif kind is yaml.DocumentStartEvent and root:
-            raise fault(event, "has more than one document")
+            raise fault(event, say("has more than one document"))
     return root[0] if root else None
 
 
 _LOADER = yaml.CLoader if hasattr(yaml, "CLoader") else yaml.Loader
-_NO_ANCHORS = "anchors and aliases (&, *) are not allowed"
+_NO_ANCHORS = message("anchors and aliases (&, *) are not allowed")
 _MOST_PLAIN = 10**15
 _NUMBER_START = frozenset("+-.0123456789")
 _WORDS: dict[str, bool | None] = {
@@ -183,12 +184,12 @@ def _scalar(text: str) -> Any:
     if whole is None and _FLOAT.match(text) is None:
         return text
     if len(text) > _LONGEST_NUMBER:
-        raise _NumberFault(f"a number has more than {_LONGEST_NUMBER} characters")
+        raise _NumberFault(say("a number has more than {most} characters", most=_LONGEST_NUMBER))
     if whole is not None:
         return int(text)
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _NumberFault(f"number {text} is too large")
+        raise _NumberFault(say("number {text} is too large", text=text))
     exact = Decimal(text)
     if "." not in text and value.is_integer() and abs(value) <= _MOST_PLAIN:
         return int(value)  # 3e5

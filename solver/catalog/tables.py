@@ -19,6 +19,7 @@ from typing import Any
 
 from solver.catalog.reading import read_file
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 
 MAX_COLUMNS = 64
 MAX_CELL_CHARS = 2000
@@ -76,11 +77,17 @@ class _Rows:
         if not cells:
             return
         if len(cells) > MAX_COLUMNS:
-            raise InvalidProblem.of(f"{self.name}:{number}", None, f"has more than {MAX_COLUMNS} columns")
+            raise InvalidProblem.of(
+                f"{self.name}:{number}", None, say("has more than {most} columns", most=MAX_COLUMNS)
+            )
         if any(len(cell) > MAX_CELL_CHARS for cell in cells if isinstance(cell, str)):
-            raise InvalidProblem.of(f"{self.name}:{number}", None, f"a cell has more than {MAX_CELL_CHARS} characters")
+            raise InvalidProblem.of(
+                f"{self.name}:{number}",
+                None,
+                say("a cell has more than {most} characters", most=MAX_CELL_CHARS),
+            )
         if len(self.kept) >= self.most:
-            raise InvalidProblem.of(self.name, None, f"has more than {self.most:,} rows")
+            raise InvalidProblem.of(self.name, None, say("has more than {most:,} rows", most=self.most))
         self.kept.append((number, cells))
 
 
@@ -104,14 +111,14 @@ def tables_in(
     if data.startswith(b"PK"):
         return tuple(_workbook(data, name, bounds))
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InvalidProblem.of(name, None, "is an old .xls workbook: save it as .xlsx or CSV")
+        raise InvalidProblem.of(name, None, say("is an old .xls workbook: save it as .xlsx or CSV"))
     return (_separated(data, name, is_header, bounds),)
 
 
 def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], bool], bounds: Bounds) -> Sheet:
     text = _decoded(data, name)
     if "\0" in text:
-        raise InvalidProblem.of(name, None, "is neither text nor an XLSX workbook")
+        raise InvalidProblem.of(name, None, say("is neither text nor an XLSX workbook"))
     first: Sheet | None = None
     for separator in ",;\t":
         found = _Rows(name, bounds.rows)
@@ -120,7 +127,9 @@ def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], b
             for cells in reader:
                 found.add(reader.line_num, tuple(cell.strip() for cell in cells))
         except csv.Error as error:
-            raise InvalidProblem.of(f"{name}:{reader.line_num}", None, f"is not CSV: {error}") from None
+            raise InvalidProblem.of(
+                f"{name}:{reader.line_num}", None, say("is not CSV: {error}", error=error)
+            ) from None
         sheet = Sheet(name, tuple(found.kept))
         first = first or sheet
         if any(is_header(cells) for _, cells in sheet.rows):
@@ -136,7 +145,7 @@ def _decoded(data: bytes, name: str) -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise InvalidProblem.of(name, None, "is text in neither UTF-8 nor GBK, and no XLSX workbook")
+    raise InvalidProblem.of(name, None, say("is text in neither UTF-8 nor GBK, and no XLSX workbook"))
 
 
 def _workbook(data: bytes, name: str, bounds: Bounds) -> Iterator[Sheet]:
@@ -147,28 +156,28 @@ def _workbook(data: bytes, name: str, bounds: Bounds) -> Iterator[Sheet]:
     except InvalidProblem:
         raise
     except MemoryError:
-        raise InvalidProblem.of(name, None, "takes too much memory to unpack") from None
+        raise InvalidProblem.of(name, None, say("takes too much memory to unpack")) from None
     except Exception:  # of rubbish, openpyxl, zipfile and the XML parser raise whatever they stumble over
-        raise InvalidProblem.of(name, None, "cannot be read as an XLSX workbook") from None
+        raise InvalidProblem.of(name, None, say("cannot be read as an XLSX workbook")) from None
 
 
 def _measure(archive: zipfile.ZipFile, name: str, bounds: Bounds) -> None:
     """Refuse a zip bomb by its directory, before anything is unpacked; zipfile never unpacks more than stands there."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise InvalidProblem.of(name, None, f"holds more than {MAX_ENTRIES:,} parts")
+        raise InvalidProblem.of(name, None, say("holds more than {most:,} parts", most=MAX_ENTRIES))
     if len({entry.filename for entry in entries}) != len(entries):
-        raise InvalidProblem.of(name, None, "holds a part twice")
+        raise InvalidProblem.of(name, None, say("holds a part twice"))
     # Pictures are measured like the rest: what is a sheet, the workbook itself says, whatever its part is called.
     if sum(entry.file_size for entry in entries) > bounds.unpacked_bytes:
-        raise InvalidProblem.of(name, None, f"unpacks to more than {bounds.unpacked_bytes // 2**20} MiB")
+        raise InvalidProblem.of(name, None, say("unpacks to more than {most} MiB", most=bounds.unpacked_bytes // 2**20))
     for entry in entries:
         if entry.file_size > _SMALL_BYTES and entry.file_size > MAX_RATIO * max(1, entry.compress_size):
-            raise InvalidProblem.of(name, None, f"unpacks to more than {MAX_RATIO} times its size")
+            raise InvalidProblem.of(name, None, say("unpacks to more than {most} times its size", most=MAX_RATIO))
         if entry.flag_bits & 1:
-            raise InvalidProblem.of(name, None, "is encrypted: save it without a password")
+            raise InvalidProblem.of(name, None, say("is encrypted: save it without a password"))
     if sum(archive.read(entry).count(b"<") for entry in entries) > bounds.tags:
-        raise InvalidProblem.of(name, None, f"holds more than {bounds.tags:,} XML tags")
+        raise InvalidProblem.of(name, None, say("holds more than {most:,} XML tags", most=bounds.tags))
 
 
 def _sheets(archive: zipfile.ZipFile, data: bytes, name: str, bounds: Bounds) -> Iterator[Sheet]:
@@ -180,7 +189,7 @@ def _sheets(archive: zipfile.ZipFile, data: bytes, name: str, bounds: Bounds) ->
         try:
             sheets = [sheet for sheet in book.worksheets if hasattr(sheet, "reset_dimensions")]
             if len(sheets) > MAX_SHEETS:
-                raise InvalidProblem.of(name, None, f"has more than {MAX_SHEETS} sheets")
+                raise InvalidProblem.of(name, None, say("has more than {most} sheets", most=MAX_SHEETS))
             for sheet in sheets:
                 label = f"{name}[{sheet.title}]" if len(sheets) > 1 else name
                 yield Sheet(label, tuple(_cells(sheet, archive, label, bounds)), hidden=sheet.sheet_state != "visible")
@@ -196,7 +205,7 @@ def _cells(sheet: Any, archive: zipfile.ZipFile, label: str, bounds: Bounds) -> 
     rows = sheet.iter_rows(max_col=MAX_COLUMNS, max_row=_LAST_ROW, values_only=True)
     for number, cells in enumerate(rows, start=1):
         if number == _LAST_ROW:
-            raise InvalidProblem.of(label, None, f"has rows beyond number {_LAST_ROW:,}")
+            raise InvalidProblem.of(label, None, say("has rows beyond number {most:,}", most=_LAST_ROW))
         for column, last in starts.get(number, ()):
             open_merges[column] = (last, cells[column] if column < len(cells) else None)
         if not any(cells):

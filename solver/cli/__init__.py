@@ -17,24 +17,25 @@ from collections.abc import Sequence
 import click
 
 from solver import __version__
-from solver.cli.output import write_examples
 from solver.cli.remote import server_options
+from solver.cli.speech import VARIABLE, SpokenGroup, SpokenOption, chosen_language, conversation
 from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure
+from solver.domain.language import LANGUAGES, language_of, message, say
 
 MOST_FAULTS = 10
 _COMMANDS: dict[str, tuple[str, str]] = {
-    "optimize": ("solver.cli.optimize", "Find the best rig and prove it."),
-    "explain": ("solver.cli.explain", "Say why: conflicts, ways out, price ranges, alternatives."),
-    "frontier": ("solver.cli.frontier", "Draw the exact trade-off curve of two figures."),
-    "whatif": ("solver.cli.whatif", "Thousands of what-if questions from a file; resume, compare, replay."),
-    "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
-    "catalog": ("solver.cli.catalog", "List, show and validate cards, platforms, prices and workloads."),
-    "schema": ("solver.cli.schema", "Print the JSON Schema of question files."),
-    "completion": ("solver.cli.completion", "Print the completion script of a shell."),
+    "optimize": ("solver.cli.optimize", message("Find the best rig and prove it.")),
+    "explain": ("solver.cli.explain", message("Say why: conflicts, ways out, price ranges, alternatives.")),
+    "frontier": ("solver.cli.frontier", message("Draw the exact trade-off curve of two figures.")),
+    "whatif": ("solver.cli.whatif", message("Thousands of what-if questions from a file; resume, compare, replay.")),
+    "check": ("solver.cli.check", message("Check a rig or a vendor's quote against every limit.")),
+    "catalog": ("solver.cli.catalog", message("List, show and validate cards, platforms, prices and workloads.")),
+    "schema": ("solver.cli.schema", message("Print the JSON Schema of question files.")),
+    "completion": ("solver.cli.completion", message("Print the completion script of a shell.")),
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(SpokenGroup):
     """Imports a command's module when it is run; its line in --help stands in the table above."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  Click's signature
@@ -47,23 +48,30 @@ class _LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the examples, one a line."""
-        write_examples(self.epilog, formatter)
+        with formatter.section(say("Commands")):
+            formatter.write_dl([(name, say(text)) for name, (_, text) in _COMMANDS.items()])
 
 
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=message(
+        "Which GPU rig to buy: the best cards, count, power limit and platform within your limits, proved optimal."
+    ),
     epilog="Examples: solver-cli optimize --budget 300000 --goal batch ; solver-cli COMMAND --help",
 )
 @click.version_option(__version__, prog_name="solver-cli")
+@click.option(
+    "--lang",
+    cls=SpokenOption,
+    type=click.Choice(LANGUAGES),
+    envvar=VARIABLE,
+    expose_value=False,
+    help=message("Speak this language; it may stand behind the command too.  [default: that of the locale]"),
+)
 @server_options
 def cli() -> None:
-    """Which GPU rig to buy: the best cards, count, power limit and platform within your limits, proved optimal."""
+    """The command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,33 +81,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(
-            args=None if arguments is None else list(arguments), prog_name="solver-cli", standalone_mode=False
-        )
+        language, given = chosen_language(given, os.environ)
     except InvalidProblem as error:
-        code = _fail(_told(error), 2)
-    except click.exceptions.Abort:
-        code = _fail("interrupted", 130)
-    except (KeyboardInterrupt, Interrupted):
-        code = _fail("interrupted", 130)
+        with conversation(language_of(os.environ)):
+            sys.exit(_fail(str(error), 2))
+    with conversation(language):
+        code = _answer(given)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _answer(arguments: list[str]) -> object:
+    """Run a command line; what went wrong is said in one line on stderr, and is the exit code."""
+    try:
+        return cli.main(args=arguments, prog_name="solver-cli", standalone_mode=False)
+    except InvalidProblem as error:
+        return _fail(_told(error), 2)
+    except (click.exceptions.Abort, KeyboardInterrupt, Interrupted):
+        return _fail(say("interrupted"), 130)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        code = 2
+        return 2
     except click.ClickException as error:
-        code = _fail(error.format_message(), error.exit_code)
+        return _fail(error.format_message(), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error of ours
-        code = 1
+        return 1
     except ServerUnavailable as error:
-        code = _fail(str(error), 7)
+        return _fail(str(error), 7)
     except SolverFailure as error:
-        code = _fail(f"internal: {error}", 1)
+        return _fail(say("internal: {error}", error=error), 1)
     except Exception as error:
         if os.environ.get("SOLVER_DEBUG"):
             raise
-        code = _fail(f"internal: {type(error).__name__}; set SOLVER_DEBUG=1 for details, and please report it", 1)
-    sys.exit(code if isinstance(code, int) else 0)
+        kind = type(error).__name__
+        told = say("internal: {kind}; set SOLVER_DEBUG=1 for details, and please report it", kind=kind)
+        return _fail(told, 1)
 
 
 def run() -> None:
@@ -127,10 +145,11 @@ def run() -> None:
 def _told(error: InvalidProblem) -> str:
     """The faults on one line; of very many the first, and how many more there are."""
     faults = [str(fault) for fault in error.violations]
-    more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
-    return "; ".join(faults[:MOST_FAULTS]) + more
+    if len(faults) > MOST_FAULTS:
+        faults[MOST_FAULTS:] = [say("and {count} more", count=len(faults) - MOST_FAULTS)]
+    return say("; ").join(faults)
 
 
-def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
+def _fail(told: str, code: int) -> int:
+    click.echo(say("Error: {message}", message=" ".join(told.split())), err=True)
     return code

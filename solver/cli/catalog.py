@@ -10,12 +10,18 @@ import click
 
 from solver.cli.output import FORMAT_HELP, FORMATS, console
 from solver.cli.question import Choosable, FileName, GroupedCommand, GroupedOption, library_from, tell
+from solver.cli.speech import SpokenGroup
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
+from solver.domain.language import listed, message, say, say_many
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("catalog", help="Cards, platforms, prices and workloads: the shipped ones, your own, and vendors' quotes.")
+@click.group(
+    "catalog",
+    cls=SpokenGroup,
+    help=message("Cards, platforms, prices and workloads: the shipped ones, your own, and vendors' quotes."),
+)
 def command() -> None:
     """The group; its commands do the work."""
 
@@ -26,11 +32,19 @@ def _source_options(function: F) -> F:
     )
     quotes: dict[str, Any] = {"type": FileName(), "metavar": "FILE", "multiple": True}
     function = click.option(
-        "--quotes", cls=GroupedOption, section="Money", help="A vendor's quote, CSV or XLSX; repeatable.", **quotes
+        "--quotes",
+        cls=GroupedOption,
+        section=message("Money"),
+        help=message("A vendor's quote, CSV or XLSX; repeatable."),
+        **quotes,
     )(function)
     folder: dict[str, Any] = {"type": FileName("DIR"), "metavar": "DIR", "multiple": True}
     return click.option(
-        "--catalog", cls=GroupedOption, section="Machine", help="A folder of your own entries; repeatable.", **folder
+        "--catalog",
+        cls=GroupedOption,
+        section=message("Machine"),
+        help=message("A folder of your own entries; repeatable."),
+        **folder,
     )(function)
 
 
@@ -50,8 +64,8 @@ def _library(options: dict[str, Any]) -> Any:
 @command.command(
     "list",
     cls=GroupedCommand,
-    short_help="Cards and platforms with their prices.",
-    help="List cards and platforms with price, its date and source, unverified figures, and availability.",
+    short_help=message("Cards and platforms with their prices."),
+    help=message("List cards and platforms with price, its date and source, unverified figures, and availability."),
     epilog="Examples: solver-cli catalog list ; solver-cli catalog list --quotes 报价单.xlsx ; "
     "solver-cli catalog list --format json",
 )
@@ -75,8 +89,10 @@ def list_(form: str, **options: Any) -> int:
 @command.command(
     "show",
     cls=GroupedCommand,
-    short_help="Everything known of one entry, with sources.",
-    help="Show everything known of a card, platform or workload: each figure with its source, and every offer.",
+    short_help=message("Everything known of one entry, with sources."),
+    help=message(
+        "Show everything known of a card, platform or workload: each figure with its source, and every offer."
+    ),
     epilog="Examples: solver-cli catalog show rtx-a6000 ; solver-cli catalog show guide-6b --format markdown",
 )
 @click.argument("name", metavar="ID", type=Choosable("ID", "card", "platform", "workload"))
@@ -88,7 +104,7 @@ def show(name: str, form: str, **options: Any) -> int:
     workloads = {work.id: work for work in library.workloads}
     known = {**workloads, **catalog.platform_by_id, **catalog.card_by_id}
     if name not in known:
-        allowed = "no card, platform or workload has this id" + nearest(name, known)
+        allowed = say("no card, platform or workload has this id") + nearest(name, known)
         raise UnknownName([Violation("ID", shown(name), allowed)])
     entry, offers = known[name], catalog.offers_by_item.get(name, ())
     from solver.report import catalogue
@@ -107,9 +123,11 @@ def show(name: str, form: str, **options: Any) -> int:
 @command.command(
     "validate",
     cls=GroupedCommand,
-    short_help="All faults of your own files at once.",
-    help="Check your own files: folders of catalogue entries, vendors' quotes (.csv, .xlsx), question files (.yaml). "
-    "All faults are listed at once, each with file and line; exit 2 if there is any.",
+    short_help=message("All faults of your own files at once."),
+    help=message(
+        "Check your own files: folders of catalogue entries, vendors' quotes (.csv, .xlsx), question files (.yaml). "
+        "All faults are listed at once, each with file and line; exit 2 if there is any."
+    ),
     epilog="Examples: solver-cli catalog validate my-catalog/ ; "
     "solver-cli catalog validate my-catalog/ 报价单.xlsx question.yaml",
 )
@@ -128,7 +146,7 @@ def validate(paths: tuple[str, ...]) -> int:
             for fault in error.violations:
                 click.echo(" ".join(str(fault).split()))
     if faults:
-        click.echo(f"Error: {faults} fault{'s' if faults > 1 else ''} found", err=True)
+        click.echo(say_many("Error: {count} fault found", "Error: {count} faults found", faults), err=True)
         return 2
     return 0
 
@@ -142,7 +160,7 @@ def _validated(name: str, library: Any) -> tuple[Any, str]:
         quotes = read_quotes([path], library.catalog)
         tell(quotes.notes)
         items = len({offer.item_id for offer in quotes.offers})
-        return library, f"ok: offers: {len(quotes.offers)}, for items: {items}"
+        return library, say("ok: offers: {offers}, for items: {items}", offers=len(quotes.offers), items=items)
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         from solver.catalog import resolve
         from solver.catalog.question_file import read_question, with_lines
@@ -152,8 +170,8 @@ def _validated(name: str, library: Any) -> tuple[Any, str]:
             resolve(document, library)
         except InvalidProblem as error:
             raise with_lines(error, document, name) from None
-        return library, "ok: a question"
+        return library, say("ok: a question")
     from solver.catalog.library import read_entries, with_folder
 
-    counted = ", ".join(f"{len(found)} {kind}" for kind, found in read_entries(path).items() if found)
-    return with_folder(library, path), f"ok: {counted}"
+    counted = listed(f"{len(found)} {kind}" for kind, found in read_entries(path).items() if found)
+    return with_folder(library, path), say("ok: {counted}", counted=counted)

@@ -20,26 +20,44 @@ from solver.cli.question import (
     remote_question,
 )
 from solver.cli.remote import remote
+from solver.domain.language import message
 
 
 @click.command(
     "check",
     cls=GroupedCommand,
-    help="Check a rig against every limit; exit 3 and name every broken one with its margin if it does not hold.",
+    help=message(
+        "Check a rig against every limit; exit 3 and name every broken one with its margin if it does not hold."
+    ),
     epilog="Examples: solver-cli check --card rtx-4090-blower --count 4 --power-limit 450 ; "
     "solver-cli check --card rtx-a6000 --count 4 --budget 15万 --quotes 报价单.csv",
 )
-@click.option("--card", cls=GroupedOption, section="Rig", type=CARD_ID, required=True, metavar="ID", help="The card.")
-@click.option("--count", cls=GroupedOption, section="Rig", type=Whole("N"), default="1", help="How many.  [default: 1]")
+@click.option(
+    "--card",
+    cls=GroupedOption,
+    section=message("Rig"),
+    type=CARD_ID,
+    required=True,
+    metavar="ID",
+    help=message("The card."),
+)
+@click.option(
+    "--count",
+    cls=GroupedOption,
+    section=message("Rig"),
+    type=Whole("N"),
+    default="1",
+    help=message("How many.  [default: 1]"),
+)
 @click.option(
     "--platform",
     cls=GroupedOption,
-    section="Rig",
+    section=message("Rig"),
     type=PLATFORM_ID,
     metavar="ID",
     default="guide-base",
     show_default=True,
-    help="On what.",
+    help=message("On what."),
 )
 @question_options
 @click.option("--format", "form", cls=GroupedOption, type=FORMATS, default="table", help=FORMAT_HELP)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from solver.cli.question import GroupedCommand
+from solver.domain.language import message, say
 
 
 @click.command(
     "completion",
     cls=GroupedCommand,
-    help="Print the completion script of a shell. Load it in each new shell: put the line below into its start file.",
+    help=message(
+        "Print the completion script of a shell. Load it in each new shell: put the line below into its start file."
+    ),
     epilog='Examples: eval "$(solver-cli completion bash)"   # in ~/.bashrc ; '
     'eval "$(solver-cli completion zsh)"    # in ~/.zshrc',
 )
@@ -23,7 +26,7 @@ def command(shell: str) -> int:
 
     made = get_completion_class(shell)
     if made is None:
-        raise click.UsageError(f"no completion for {shell}")
+        raise click.UsageError(say("no completion for {shell}", shell=shell))
     completer = made(cli, {}, "solver-cli", "_SOLVER_CLI_COMPLETE")
     # Not source(), which first runs a bash to ask for its version.
     click.echo(completer.source_template % completer.source_vars())

@@ -20,6 +20,7 @@ from solver.cli.question import (
 )
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import message, say
 
 MOST_ALTERNATIVES = 1000
 
@@ -27,15 +28,21 @@ MOST_ALTERNATIVES = 1000
 @click.command(
     "explain",
     cls=GroupedCommand,
-    help="Say why: limits in conflict and the cheapest ways out where nothing fits; where something does, what binds, "
-    "how far prices and figures may move, what else there is, and what became of every card.",
+    help=message(
+        "Say why: limits in conflict and the cheapest ways out where nothing fits; where something does, what binds, how far prices and figures may move, what else there is, and what became of every card."
+    ),
     epilog="Examples: solver-cli explain --budget 60000 --min-batch 12 ; solver-cli explain --budget 300000",
 )
 @question_options
-@click.option("--top", cls=GroupedOption, type=Whole("K"), default="5", help="How many alternatives.  [default: 5]")
+@click.option(
+    "--top", cls=GroupedOption, type=Whole("K"), default="5", help=message("How many alternatives.  [default: 5]")
+)
 @click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json", "markdown"]), default="table")
 @click.option(
-    "--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop after this long; keep what is proved."
+    "--time-limit",
+    cls=GroupedOption,
+    type=Number("SECONDS"),
+    help=message("Stop after this long; keep what is proved."),
 )
 def command(top: int, form: str, time_limit: Any, **options: Any) -> int:
     """Explain an answer."""
@@ -75,4 +82,6 @@ def command(top: int, form: str, time_limit: Any, **options: Any) -> int:
 def check_top(top: int) -> None:
     """Refuse a number of alternatives that is out of range."""
     if not 1 <= top <= MOST_ALTERNATIVES:
-        raise InvalidProblem.of("--top", top, f"must be between 1 and {MOST_ALTERNATIVES:,}")
+        raise InvalidProblem.of(
+            "--top", top, say("must be between 1 and {most_alternatives:,}", most_alternatives=MOST_ALTERNATIVES)
+        )

@@ -20,6 +20,7 @@ from solver.cli.question import (
 )
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import message, say
 
 AGAINST = ("cost", "batch", "epoch", "watts", "value")
 
@@ -27,31 +28,49 @@ AGAINST = ("cost", "batch", "epoch", "watts", "value")
 @click.command(
     "frontier",
     cls=GroupedCommand,
-    help="Draw the exact trade-off curve of the goal against the cost (or watts, batch, epoch, value): every plan that "
-    "no other beats on both, each proved.",
+    help=message(
+        "Draw the exact trade-off curve of the goal against the cost (or watts, batch, epoch, value): every plan that "
+        "no other beats on both, each proved."
+    ),
     epilog="Examples: solver-cli frontier --from 30000 --to 600000 ; solver-cli frontier --goal epoch --against watts",
 )
-@click.option("--from", "least", cls=GroupedOption, section="Money", type=Money(), help="Leave out cheaper plans.")
-@click.option("--to", "most", cls=GroupedOption, section="Money", type=Money(), help="The largest budget looked at.")
+@click.option(
+    "--from",
+    "least",
+    cls=GroupedOption,
+    section=message("Money"),
+    type=Money(),
+    help=message("Leave out cheaper plans."),
+)
+@click.option(
+    "--to",
+    "most",
+    cls=GroupedOption,
+    section=message("Money"),
+    type=Money(),
+    help=message("The largest budget looked at."),
+)
 @click.option(
     "--against",
     cls=GroupedOption,
-    section="Machine",
+    section=message("Machine"),
     type=click.Choice(AGAINST),
-    help="What the goal is traded for.  [default: cost; for goal cost, batch]",
+    help=message("What the goal is traded for.  [default: cost; for goal cost, batch]"),
 )
 @question_options
 @click.option("--format", "form", cls=GroupedOption, type=click.Choice(["table", "json", "markdown"]), default="table")
-@click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop after this long.")
+@click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help=message("Stop after this long."))
 def command(least: Any, most: Any, against: str | None, form: str, time_limit: Any, **options: Any) -> int:
     """Draw a trade-off curve."""
     limit = seconds(time_limit)
     if most is not None:
         if options["budget"] is not None:
-            raise InvalidProblem.of("--to", most, "is the budget: give --to or --budget, not both")
+            raise InvalidProblem.of("--to", most, say("is the budget: give --to or --budget, not both"))
         options["budget"] = most
     if least is not None and options["budget"] is not None and least > options["budget"]:
-        raise InvalidProblem.of("--from", least, f"must not be above the budget of {options['budget']}")
+        raise InvalidProblem.of(
+            "--from", least, say("must not be above the budget of {budget}", budget=options["budget"])
+        )
     from solver.domain.problem import Problem
 
     client = remote()
@@ -60,7 +79,7 @@ def command(least: Any, most: Any, against: str | None, form: str, time_limit: A
     if against is None:
         against = "batch" if goal == "cost" else "cost"
     if against == goal:
-        raise InvalidProblem.of("--against", against, "must differ from the goal")
+        raise InvalidProblem.of("--against", against, say("must differ from the goal"))
     axes: Any = ("cost", against) if goal == "cost" else (against, goal)
     if client is not None:
         with naming_flags():
@@ -82,7 +101,7 @@ def command(least: Any, most: Any, against: str | None, form: str, time_limit: A
         from solver.report.explained import frontier_sections, markdown, print_sections
 
         if form == "markdown":
-            click.echo(markdown("Trade-off curve", frontier_sections(found)))
+            click.echo(markdown(say("Trade-off curve"), frontier_sections(found)))
         else:
             print_sections(frontier_sections(found), console())
     if interrupted:

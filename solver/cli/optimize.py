@@ -22,6 +22,7 @@ from solver.cli.question import (
     seconds,
 )
 from solver.cli.remote import remote
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.domain.explanation import Alternative
@@ -33,7 +34,7 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 @click.command(
     "optimize",
     cls=GroupedCommand,
-    help="Find the best rig within your limits and prove that nothing better exists.",
+    help=message("Find the best rig within your limits and prove that nothing better exists."),
     epilog="Examples: solver-cli optimize --budget 30万 ; solver-cli optimize --min-batch 24 --goal cost ; "
     "solver-cli optimize --budget 30万 --quotes 报价单.xlsx --allow-used ; "
     "solver-cli optimize --budget 150000 --goal epoch --format json ; "
@@ -42,9 +43,15 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 )
 @question_options
 @click.option("--format", "form", cls=GroupedOption, type=FORMATS, default="table", help=FORMAT_HELP)
-@click.option("--time-limit", cls=GroupedOption, type=Number("SECONDS"), help="Stop searching after this long.")
-@click.option("--no-prune", cls=GroupedOption, is_flag=True, help="Hand every pair to the solver; slower, same answer.")
-@click.option("--top", cls=GroupedOption, type=Whole("K"), help="Also show the K best plans and what each loses by.")
+@click.option(
+    "--time-limit", cls=GroupedOption, type=Number("SECONDS"), help=message("Stop searching after this long.")
+)
+@click.option(
+    "--no-prune", cls=GroupedOption, is_flag=True, help=message("Hand every pair to the solver; slower, same answer.")
+)
+@click.option(
+    "--top", cls=GroupedOption, type=Whole("K"), help=message("Also show the K best plans and what each loses by.")
+)
 def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **options: Any) -> int:
     """Find the best rig."""
     limit = seconds(time_limit)
@@ -81,7 +88,7 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
         if others:
             from solver.report.explained import alternatives_section, markdown
 
-            click.echo("\n" + markdown("Alternatives", [alternatives_section(others)]), nl=False)
+            click.echo("\n" + markdown(say("Alternatives"), [alternatives_section(others)]), nl=False)
     else:
         from solver.report.terminal import print_result
 
@@ -91,7 +98,7 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
 
             print_sections([alternatives_section(others)], console())
     if top is not None and others is None and result.status == "optimal":
-        click.echo("the alternatives were not all proved in the time given", err=True)
+        click.echo(say("the alternatives were not all proved in the time given"), err=True)
     return 130 if interrupted else EXIT_CODES[result.status]
 
 

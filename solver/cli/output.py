@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from solver.domain.language import message, say
+
 T = TypeVar("T")
 FORMATS = click.Choice(["table", "json", "markdown"])
-FORMAT_HELP = "How to print.  [default: table]"
-
-
-def write_examples(epilog: str | None, formatter: click.HelpFormatter) -> None:
-    """Write an epilog such as 'Examples: one ; two' as a section, one example a line."""
-    if epilog:
-        kind, _, examples = epilog.partition(": ")
-        with formatter.section(kind):
-            for example in examples.split(" ; "):
-                formatter.write(f"{'':{formatter.current_indent}}{example.strip()}\n")
+FORMAT_HELP = message("How to print.  [default: table]")
 
 
 def console() -> Any:
@@ -51,14 +45,15 @@ def interruptible(work: Callable[[threading.Event], T]) -> tuple[T, bool]:
         finally:
             done.set()
 
-    threading.Thread(target=run, daemon=True).start()
+    speaking = contextvars.copy_context()  # the thread speaks the language of the command
+    threading.Thread(target=speaking.run, args=(run,), daemon=True).start()
     interrupted = False
     try:
         done.wait()
     except KeyboardInterrupt:
         interrupted = True
         stop.set()
-        click.echo("stopping; Ctrl-C again to give up at once", err=True)
+        click.echo(say("stopping; Ctrl-C again to give up at once"), err=True)
         done.wait()
     if failure:
         raise failure[0]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from solver.cli.output import write_examples
+from solver.cli.speech import SpokenCommand, SpokenOption
 from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.goal_names import GOALS
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need not wait for
     from solver.catalog import Library
@@ -51,7 +52,7 @@ class Number(click.ParamType[Decimal]):
         except InvalidOperation:
             number = None
         if number is None or not number.is_finite():
-            raise InvalidProblem.of(_flag(param), text, "must be a number")
+            raise InvalidProblem.of(_flag(param), text, say("must be a number"))
         return number
 
 
@@ -65,7 +66,7 @@ class Whole(click.ParamType[int]):
         """Return the number."""
         text = str(value)
         if not (text.lstrip("+-").isdecimal() and text.isascii() and len(text) <= 18):
-            raise InvalidProblem.of(_flag(param), text, "must be a whole number")
+            raise InvalidProblem.of(_flag(param), text, say("must be a whole number"))
         return int(text)
 
 
@@ -82,7 +83,7 @@ class Price(click.ParamType[tuple[str, Decimal]]):
 
         name, equals, amount = str(value).partition("=")
         if not equals or not name:
-            raise InvalidProblem.of(_flag(param), str(value), "must be ID=CNY, such as a100-80gb-pcie=103500")
+            raise InvalidProblem.of(_flag(param), str(value), say("must be ID=CNY, such as a100-80gb-pcie=103500"))
         return name.strip(), parse_cny(amount, f"{_flag(param)} {name.strip()}")
 
 
@@ -162,103 +163,144 @@ FLAGS = {
 }
 
 _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
-    ("Money", ("--budget",), {"type": Money(), "help": "All the money there is, in CNY: 300000 or 30万."}),
     (
-        "Money",
-        ("--price", "prices"),
-        {"type": Price(), "multiple": True, "help": "Replace every offer of a card or platform (new, unlimited)."},
+        message("Money"),
+        ("--budget",),
+        {"type": Money(), "help": message("All the money there is, in CNY: 300000 or 30万.")},
     ),
     (
-        "Money",
+        message("Money"),
+        ("--price", "prices"),
+        {
+            "type": Price(),
+            "multiple": True,
+            "help": message("Replace every offer of a card or platform (new, unlimited)."),
+        },
+    ),
+    (
+        message("Money"),
         ("--quotes",),
         {
             "type": FileName(),
             "metavar": "FILE",
             "multiple": True,
-            "help": "A vendor's quote, CSV or XLSX: replaces the offers of the cards it names; repeatable.",
+            "help": message("A vendor's quote, CSV or XLSX: replaces the offers of the cards it names; repeatable."),
         },
     ),
     (
-        "Money",
+        message("Money"),
         ("--allow-used/--new-only",),
-        {"is_flag": True, "default": None, "help": "Used offers may be bought too.  [default: new only]"},
+        {"is_flag": True, "default": None, "help": message("Used offers may be bought too.  [default: new only]")},
     ),
     (
-        "Machine",
+        message("Machine"),
         ("--goal",),
-        {"type": Choosable("goal"), "metavar": "|".join(GOALS), "help": "What is best.  [default: batch]"},
+        {"type": Choosable("goal"), "metavar": "|".join(GOALS), "help": message("What is best.  [default: batch]")},
     ),
-    ("Machine", ("--max-cards",), {"type": Whole("N"), "help": "Most cards in the machine.  [default: 4]"}),
-    ("Machine", ("--power-limit",), {"type": Whole("W"), "help": "Fix the power limit per card."}),
     (
-        "Machine",
+        message("Machine"),
+        ("--max-cards",),
+        {"type": Whole("N"), "help": message("Most cards in the machine.  [default: 4]")},
+    ),
+    (message("Machine"), ("--power-limit",), {"type": Whole("W"), "help": message("Fix the power limit per card.")}),
+    (
+        message("Machine"),
         ("--include",),
-        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": "Choose only among these; repeatable."},
+        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": message("Choose only among these; repeatable.")},
     ),
     (
-        "Machine",
+        message("Machine"),
         ("--exclude",),
-        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": "Leave these out; repeatable."},
+        {"type": _ITEM, "metavar": "ID", "multiple": True, "help": message("Leave these out; repeatable.")},
     ),
     (
-        "Machine",
+        message("Machine"),
         ("--require-nvlink/--without-nvlink",),
-        {"is_flag": True, "default": None, "help": "Every card has an NVLink partner.  [default: need not]"},
+        {"is_flag": True, "default": None, "help": message("Every card has an NVLink partner.  [default: need not]")},
     ),
     (
-        "Machine",
+        message("Machine"),
         ("--catalog",),
         {
             "type": FileName("DIR"),
             "metavar": "DIR",
             "multiple": True,
-            "help": "A folder of your own entries: added to the catalogue, the same id replaces; repeatable.",
+            "help": message("A folder of your own entries: added to the catalogue, the same id replaces; repeatable."),
         },
     ),
-    ("Site", ("--socket-amps",), {"type": Number("A"), "help": "The wall socket.  [default: 10]"}),
-    ("Site", ("--socket-volts",), {"type": Number("V"), "help": "Its voltage.  [default: 220]"}),
-    ("Site", ("--derating",), {"type": Number("SHARE"), "help": "Share of the socket used for days.  [default: 1.0]"}),
-    ("Site", ("--room-cooling-w",), {"type": Whole("W"), "help": "Heat the room's cooling removes (1 匹 = 2,324 W)."}),
+    (message("Site"), ("--socket-amps",), {"type": Number("A"), "help": message("The wall socket.  [default: 10]")}),
+    (message("Site"), ("--socket-volts",), {"type": Number("V"), "help": message("Its voltage.  [default: 220]")}),
     (
-        "Training",
+        message("Site"),
+        ("--derating",),
+        {"type": Number("SHARE"), "help": message("Share of the socket used for days.  [default: 1.0]")},
+    ),
+    (
+        message("Site"),
+        ("--room-cooling-w",),
+        {"type": Whole("W"), "help": message("Heat the room's cooling removes (1 匹 = 2,324 W).")},
+    ),
+    (
+        message("Training"),
         ("--workload",),
         {
             "type": Choosable("ID", "workload"),
             "metavar": "ID",
-            "help": "A training job of the catalogue.  [default: guide-6b]",
+            "help": message("A training job of the catalogue.  [default: guide-6b]"),
         },
     ),
-    ("Training", ("--min-batch",), {"type": Whole("N"), "help": "Smallest total batch that will do."}),
-    ("Training", ("--max-epoch-days",), {"type": Number("DAYS"), "help": "Longest expected epoch that will do."}),
-    ("Training", ("--samples",), {"type": Whole("N"), "help": "Samples per epoch.  [default: 25,000]"}),
-    ("Training", ("--epochs",), {"type": Whole("N"), "help": "Epochs.  [default: 1]"}),
-    ("Training", ("--reserve-gb",), {"type": Number("GB"), "help": "Memory kept free per card.  [default: 1.5]"}),
     (
-        "Question file",
+        message("Training"),
+        ("--min-batch",),
+        {"type": Whole("N"), "help": message("Smallest total batch that will do.")},
+    ),
+    (
+        message("Training"),
+        ("--max-epoch-days",),
+        {"type": Number("DAYS"), "help": message("Longest expected epoch that will do.")},
+    ),
+    (
+        message("Training"),
+        ("--samples",),
+        {"type": Whole("N"), "help": message("Samples per epoch.  [default: 25,000]")},
+    ),
+    (message("Training"), ("--epochs",), {"type": Whole("N"), "help": message("Epochs.  [default: 1]")}),
+    (
+        message("Training"),
+        ("--reserve-gb",),
+        {"type": Number("GB"), "help": message("Memory kept free per card.  [default: 1.5]")},
+    ),
+    (
+        message("Question file"),
         ("--problem",),
         {
             "type": FileName(),
             "metavar": "FILE",
-            "help": "A whole question as YAML (- for standard input); options given beside it are laid over it.",
+            "help": message(
+                "A whole question as YAML (- for standard input); options given beside it are laid over it."
+            ),
         },
     ),
     (
-        "Question file",
+        message("Question file"),
         ("--dump-problem",),
-        {"is_flag": True, "help": "Write the question being asked, as a file for --problem, and stop."},
+        {"is_flag": True, "help": message("Write the question being asked, as a file for --problem, and stop.")},
     ),
 )
 
 
-class GroupedOption(click.Option):
+OUTPUT = message("Output")
+
+
+class GroupedOption(SpokenOption):
     """An option that knows under which heading of --help it stands."""
 
-    def __init__(self, *args: Any, section: str = "Output", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, section: str = OUTPUT, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
 
 
-class GroupedCommand(click.Command):
+class GroupedCommand(SpokenCommand):
     """A command whose --help groups its options by what a buyer thinks of."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -267,14 +309,10 @@ class GroupedCommand(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None:
-                groups.setdefault(getattr(param, "section", "Output"), []).append(record)
+                groups.setdefault(getattr(param, "section", OUTPUT), []).append(record)
         for name, records in groups.items():
-            with formatter.section(name):
+            with formatter.section(say(name)):
                 formatter.write_dl(records)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the examples, one a line."""
-        write_examples(self.epilog, formatter)
 
 
 def seconds(time_limit: Decimal | None) -> float | None:
@@ -284,7 +322,7 @@ def seconds(time_limit: Decimal | None) -> float | None:
         InvalidProblem: it is out of range.
     """
     if time_limit is not None and not 0 <= time_limit <= 10**6:
-        raise InvalidProblem.of("--time-limit", time_limit, "must be between 0 and 1,000,000 seconds")
+        raise InvalidProblem.of("--time-limit", time_limit, say("must be between 0 and 1,000,000 seconds"))
     return None if time_limit is None else float(time_limit)
 
 
@@ -380,9 +418,9 @@ def naming_flags() -> Iterator[None]:
 def tell(notes: Sequence[str]) -> None:
     """Say on standard error what of a file was left out."""
     for note in notes[:MOST_NOTES]:
-        click.echo(f"note: {note}", err=True)
+        click.echo(say("note: {note}", note=note), err=True)
     if len(notes) > MOST_NOTES:
-        click.echo(f"note: and {len(notes) - MOST_NOTES} more lines left out", err=True)
+        click.echo(say("note: and {count} more lines left out", count=len(notes) - MOST_NOTES), err=True)
 
 
 def question_from(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -401,7 +439,7 @@ def _prices(given: tuple[tuple[str, Decimal], ...]) -> dict[str, Decimal]:
     prices: dict[str, Decimal] = {}
     for name, amount in given:
         if name in prices:
-            raise InvalidProblem.of("--price", name, "is given twice")
+            raise InvalidProblem.of("--price", name, say("is given twice"))
         prices[name] = amount
     return prices
 

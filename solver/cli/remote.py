@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from solver.cli.speech import SpokenOption
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import listed, message, say
 
 if TYPE_CHECKING:
     from solver.client import Client
@@ -32,17 +34,23 @@ class Server:
     token_file: Path | None
 
 
+_option = functools.partial(click.option, cls=SpokenOption)
+
+
 def server_options(function: Callable[[], None]) -> Callable[..., None]:
     """Add the options of the whole command line that name a server."""
 
-    @click.option(
-        "--server", metavar="HOST:PORT", envvar="SOLVER_CLI_SERVER", help="Ask this server instead of solving here."
+    @_option(
+        "--server",
+        metavar="HOST:PORT",
+        envvar="SOLVER_CLI_SERVER",
+        help=message("Ask this server instead of solving here."),
     )
-    @click.option("--tls", is_flag=True, envvar="SOLVER_CLI_TLS", help="Encrypt; implied by the files below.")
-    @click.option("--tls-ca", type=_FILE, envvar="SOLVER_CLI_TLS_CA", help="Authorities to trust, PEM.")
-    @click.option("--tls-cert", type=_FILE, envvar="SOLVER_CLI_TLS_CERT", help="Our certificate, PEM.")
-    @click.option("--tls-key", type=_FILE, envvar="SOLVER_CLI_TLS_KEY", help="Its private key, PEM.")
-    @click.option("--token-file", type=_FILE, envvar="SOLVER_CLI_TOKEN_FILE", help="File with a bearer token.")
+    @_option("--tls", is_flag=True, envvar="SOLVER_CLI_TLS", help=message("Encrypt; implied by the files below."))
+    @_option("--tls-ca", type=_FILE, envvar="SOLVER_CLI_TLS_CA", help=message("Authorities to trust, PEM."))
+    @_option("--tls-cert", type=_FILE, envvar="SOLVER_CLI_TLS_CERT", help=message("Our certificate, PEM."))
+    @_option("--tls-key", type=_FILE, envvar="SOLVER_CLI_TLS_KEY", help=message("Its private key, PEM."))
+    @_option("--token-file", type=_FILE, envvar="SOLVER_CLI_TOKEN_FILE", help=message("File with a bearer token."))
     @functools.wraps(function)
     def with_server(server: str | None, **access: Any) -> None:
         ctx = click.get_current_context()
@@ -50,8 +58,14 @@ def server_options(function: Callable[[], None]) -> Callable[..., None]:
             if ctx.invoked_subcommand not in REMOTE_COMMANDS:
                 if ctx.get_parameter_source("server") is not ParameterSource.COMMANDLINE:
                     return  # the variable is for the commands that can; the others work here
-                known = ", ".join(sorted(REMOTE_COMMANDS))
-                raise click.UsageError(f"--server does not go with {ctx.invoked_subcommand}; it goes with {known}")
+                known = listed(sorted(REMOTE_COMMANDS))
+                raise click.UsageError(
+                    say(
+                        "--server does not go with {command}; it goes with {known}",
+                        command=ctx.invoked_subcommand,
+                        known=known,
+                    )
+                )
             ctx.obj = Server(server, **access)
         function()
 
@@ -82,8 +96,8 @@ def _token(path: Path) -> str:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise InvalidProblem.of("--token-file", str(path), "cannot be read") from None
+        raise InvalidProblem.of("--token-file", str(path), say("cannot be read")) from None
     token = next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     if not token.isascii() or not token:
-        raise InvalidProblem.of("--token-file", str(path), "must hold a token")
+        raise InvalidProblem.of("--token-file", str(path), say("must hold a token"))
     return token

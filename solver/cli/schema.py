@@ -5,15 +5,18 @@ from __future__ import annotations
 import click
 
 from solver.cli.question import GroupedCommand, GroupedOption
+from solver.domain.language import message
 
 
 @click.command(
     "schema",
     cls=GroupedCommand,
-    help="Print the JSON Schema of question files (--problem), as it is shipped.",
+    help=message("Print the JSON Schema of question files (--problem), as it is shipped."),
     epilog="Examples: solver-cli schema > problem.schema.json ; solver-cli schema --path",
 )
-@click.option("--path", "path_only", cls=GroupedOption, is_flag=True, help="Print where the shipped file is instead.")
+@click.option(
+    "--path", "path_only", cls=GroupedOption, is_flag=True, help=message("Print where the shipped file is instead.")
+)
 def command(path_only: bool) -> int:
     """Print the schema."""
     from solver.catalog.question_file import schema_file

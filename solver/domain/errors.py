@@ -8,9 +8,12 @@ we ourselves can be wrong; front ends map these classes to exit codes and gRPC c
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from solver.domain.language import listed, message, say
 
 if TYPE_CHECKING:  # only the name is needed; the command line's --help and usage errors start without pydantic
     from pydantic import ValidationError
@@ -29,7 +32,7 @@ class Violation:
     def __str__(self) -> str:
         """Return the fault as one line: field, value, what is allowed."""
         given = f" = {self.value}" if self.value else ""
-        return f"{self.field}{given}: {self.allowed}"
+        return say("{what}: {allowed}", what=f"{self.field}{given}", allowed=self.allowed)
 
 
 class InvalidProblem(ValueError):
@@ -77,39 +80,58 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_VALUE_CHARS else text[: _SHOWN_VALUE_CHARS - 3] + "..."
 
 
+def os_reason(error: OSError) -> str:
+    """Why the operating system refused, in the reader's language where it is one of the usual reasons."""
+    return say(OS_REASONS.get(error.errno or 0) or error.strerror or NO_SUCH_FILE)
+
+
+NO_SUCH_FILE = message("no such file")
+OS_REASONS = {
+    errno.EACCES: message("Permission denied"),
+    errno.EEXIST: message("File exists"),
+    errno.EISDIR: message("Is a directory"),
+    errno.ELOOP: message("Too many levels of symbolic links"),
+    errno.ENAMETOOLONG: message("File name too long"),
+    errno.ENOENT: message("No such file or directory"),
+    errno.ENOSPC: message("No space left on device"),
+    errno.ENOTDIR: message("Not a directory"),
+    errno.EROFS: message("Read-only file system"),
+}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean a, b?)' for the known names nearest to `name`, or the empty string."""
     found = difflib.get_close_matches(name[:80], list(known), n=3, cutoff=0.5)
-    return f" (did you mean {', '.join(found)}?)" if found else ""
+    return say(" (did you mean {names}?)", names=listed(found)) if found else ""
 
 
 _PHRASES: Mapping[str, str] = {
-    "missing": "is required",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must have at least {min_length} characters",
-    "greater_than_equal": "must be at least {ge}",
-    "greater_than": "must be above {gt}",
-    "less_than": "must be below {lt}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be one of {expected}",
-    "model_type": "must be a group of named fields",
-    "model_attributes_type": "must be a group of named fields",
-    "dict_type": "must be a group of named fields",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "too_short": "must have at least {min_length} entries",
-    "too_long": "must have at most {max_length} entries",
-    "string_pattern_mismatch": "must be lower-case letters, digits and '-', '.', '_' (as in rtx-a6000)",
-    "date_type": "must be a date such as 2023-07-01",
-    "date_from_datetime_parsing": "must be a date such as 2023-07-01",
-    "date_parsing": "must be a date such as 2023-07-01",
-    "date_from_datetime_inexact": "must be a date such as 2023-07-01",
-    "recursion_loop": "must not contain itself",
+    "missing": message("is required"),
+    "int_type": message("must be a whole number"),
+    "int_from_float": message("must be a whole number"),
+    "int_parsing": message("must be a whole number"),
+    "bool_type": message("must be true or false"),
+    "string_type": message("must be text"),
+    "string_too_long": message("must have at most {max_length} characters"),
+    "string_too_short": message("must have at least {min_length} characters"),
+    "greater_than_equal": message("must be at least {ge}"),
+    "greater_than": message("must be above {gt}"),
+    "less_than": message("must be below {lt}"),
+    "less_than_equal": message("must be at most {le}"),
+    "literal_error": message("must be one of {expected}"),
+    "model_type": message("must be a group of named fields"),
+    "model_attributes_type": message("must be a group of named fields"),
+    "dict_type": message("must be a group of named fields"),
+    "tuple_type": message("must be a list"),
+    "list_type": message("must be a list"),
+    "too_short": message("must have at least {min_length} entries"),
+    "too_long": message("must have at most {max_length} entries"),
+    "string_pattern_mismatch": message("must be lower-case letters, digits and '-', '.', '_' (as in rtx-a6000)"),
+    "date_type": message("must be a date such as 2023-07-01"),
+    "date_from_datetime_parsing": message("must be a date such as 2023-07-01"),
+    "date_parsing": message("must be a date such as 2023-07-01"),
+    "date_from_datetime_inexact": message("must be a date such as 2023-07-01"),
+    "recursion_loop": message("must not contain itself"),
 }
 
 
@@ -134,20 +156,29 @@ def from_validation_error(
         if kind == "extra_forbidden":
             parent = ".".join(str(part) for part in item["loc"][:-1] if not isinstance(part, int))
             options = tuple((known or {}).get(parent, ()))
-            violations.append(Violation(field, "", "unknown field" + nearest(parts[-1], options)))
+            violations.append(Violation(field, "", say("unknown field") + nearest(parts[-1], options)))
             continue
         if kind == "value_error":
             allowed = str(context.get("error", item["msg"]))
         elif kind == "string_pattern_mismatch" and "pattern" in context and "{4}" in context["pattern"]:
-            allowed = "must be a date such as 2023, 2023-07 or 2023-07-01, as text"
+            allowed = say("must be a date such as 2023, 2023-07 or 2023-07-01, as text")
         elif kind in _PHRASES:
-            allowed = _PHRASES[kind].format_map(context)
+            allowed = say(_PHRASES[kind], **_context(context))
         else:
             allowed = item["msg"][:1].lower() + item["msg"][1:]
         value = item.get("input")
         plain = isinstance(value, (str, int, float, bool)) or hasattr(value, "as_tuple")
         violations.append(Violation(field, shown(value) if plain and kind != "missing" else "", allowed))
     return InvalidProblem(violations)
+
+
+def _context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of pydantic's message; the choices it joins as in English are joined as the reader would."""
+    expected = context.get("expected")
+    if not isinstance(expected, str):
+        return dict(context)
+    *first, last = expected.replace(" or ", ", ").split(", ")
+    return {**context, "expected": say("{names} or {last}", names=listed(first), last=last) if first else last}
 
 
 def _plain_part(part: object) -> str:

@@ -1,32 +1,41 @@
 """The language people are spoken to in: text is written in English in the code and said in the reader's language.
 
 `say("{count} cards", count=4)` looks the English text up in the message catalogue of the current language and fills in
-the values afterwards, so a translation may order them as it likes. Programs are not spoken to: keys of JSON, fields of
-gRPC, ids and units stay as they are. Modify this module to add a language or a way of saying something.
+the values afterwards, so a translation may order them as it likes. `message("...")` marks a text that is kept in a
+table and said later. Programs are not spoken to: keys of JSON, fields of gRPC, ids and units stay as they are.
+Modify this module to add a language or a way of saying something; docs/languages.md says how.
 """
 
 from __future__ import annotations
 
 import gettext
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
-_LOCALE = Path(__file__).parent.parent / "locale"
+LOCALE = Path(__file__).parent.parent / "locale"
+LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 _language: ContextVar[str] = ContextVar("language", default="en")
 
 
 @lru_cache(maxsize=len(LANGUAGES))
 def _catalogue(language: str) -> gettext.NullTranslations:
-    return gettext.translation("solver", _LOCALE, [language], fallback=language == "en")
+    return gettext.translation("solver", LOCALE, [language])
 
 
 def language() -> str:
     """The language in force here: one of `LANGUAGES`."""
     return _language.get()
+
+
+def language_of(environment: Mapping[str, str]) -> str:
+    """The language of a locale: that of the first variable that is set, as in C; English for any we do not speak."""
+    locale = next((environment[name] for name in LOCALE_VARIABLES if environment.get(name)), "")
+    spoken = locale.replace("-", "_").partition(".")[0].partition("_")[0].lower()
+    return spoken if spoken in LANGUAGES else "en"
 
 
 @contextmanager
@@ -45,9 +54,14 @@ def speaking(language: str) -> Iterator[None]:
         _language.reset(token)
 
 
+def message(text: str) -> str:
+    """The text as it is, marked for the catalogue: it stands in a table, or is help, and is said later by `say`."""
+    return text
+
+
 def say(message: str, /, **values: object) -> str:
     """The message in the language in force, with `{name}` fields filled in as `str.format` does."""
-    said = message if _language.get() == "en" else _catalogue(_language.get()).gettext(message)
+    said = message if _language.get() == "en" or not message else _catalogue(_language.get()).gettext(message)
     return said.format(**values) if values else said
 
 
@@ -58,3 +72,8 @@ def say_many(one: str, many: str, /, count: int, **values: object) -> str:
     else:
         said = _catalogue(_language.get()).ngettext(one, many, count)
     return said.format(count=count, **values)
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Several things in a row: 'a, b, c', in Chinese 'a、b、c'."""
+    return say(", ").join(parts)

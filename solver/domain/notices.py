@@ -1,18 +1,82 @@
 """Warnings that come with an answer: what the buyer should know beyond the limits.
 
-Modify this module to warn of something new: one function, one line in `notices_for`.
+A notice is a code and values; its sentence follows from them, so that whoever prints it says it in the reader's
+language. Modify this module to warn of something new: its sentence in `NOTICES`, one function, one line in
+`notices_for`.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from string import Formatter
 
+from solver.domain.language import listed, message, say
 from solver.domain.limits import socket_mw
 from solver.domain.plan import Notice, Plan
 from solver.domain.problem import Problem
 
 STALE_AFTER_DAYS = 365
+MOST_NAMES = 30
+NOTICES: dict[str, tuple[str, ...]] = {
+    "socket_load": (
+        message(
+            "{wall_w} W at the wall for days is above 80 % of the socket ({long_load_w} W of {socket_w} W); "
+            "the limit in force is {limit_w} W"
+        ),
+    ),
+    "price_assumed": (
+        message("the price of {item} is assumed: {source}"),
+        message("the price of {item} is assumed: no source"),
+    ),
+    "price_old": (message("the price of {item} is of {date}, more than a year old"),),
+    "quote_expired": (
+        message("the quote for {item} by {vendor} expired on {date}"),
+        message("the quote for {item} expired on {date}"),
+    ),
+    "price_untaxed": (
+        message("the price of {item} by {vendor} is without tax"),
+        message("the price of {item} is without tax"),
+    ),
+    "availability": (message("{item}: {availability}"),),
+    "unverified": (message("{item}: no public source confirms {fields}"),),
+    "unpriced": (
+        message("cards without a price, never chosen: {cards}"),
+        message("platforms without a price, never chosen: {platforms}"),
+        message("no price for {items}: the cost shown does not contain it"),
+    ),
+}
+"""What each notice says: of the forms of one code, the one whose fields are the values of the notice."""
+
+
+def notice(code: str, **values: str) -> Notice:
+    """A notice of `NOTICES`; values that are empty are left out, and with them the form that would name them."""
+    given = {name: value for name, value in values.items() if value}
+    form = _form(code, given)
+    if form is None:
+        raise ValueError(f"no form of {code} has the fields {', '.join(given)}")
+    return Notice(code=code, message=form.format(**given), values=given)
+
+
+def notice_words(notice: Notice) -> str:
+    """The notice in the reader's language; a code that is not known here, from a later server, in English."""
+    form = _form(notice.code, notice.values)
+    if form is None:
+        return notice.message
+    values = dict(notice.values)
+    if "availability" in values:
+        values["availability"] = say(values["availability"])  # that of the shipped catalogue has a translation
+    for names in ("fields", "cards", "platforms", "items"):
+        if names in values:
+            values[names] = listed(values[names].split(", "))
+    return say(form, **values)
+
+
+def _form(code: str, values: Mapping[str, str]) -> str | None:
+    for form in NOTICES.get(code, ()):
+        if {field for _, field, _, _ in Formatter().parse(form) if field} == set(values):
+            return form
+    return None
 
 
 def notices_for(problem: Problem, plan: Plan | None, today: datetime.date) -> tuple[Notice, ...]:
@@ -25,51 +89,37 @@ def notices_for(problem: Problem, plan: Plan | None, today: datetime.date) -> tu
 
 def _socket_load(problem: Problem, plan: Plan) -> Iterator[Notice]:
     if plan.wall_power_w > plan.long_load_w:
-        yield Notice(
-            code="socket_load",
-            message=f"{plan.wall_power_w:,.0f} W at the wall for days is above 80 % of the socket "
-            f"({plan.long_load_w:,.0f} W of {plan.socket_w:,.0f} W); "
-            f"the limit in force is {socket_mw(problem) / 1000:,.0f} W",
+        yield notice(
+            "socket_load",
+            wall_w=f"{plan.wall_power_w:,.0f}",
+            long_load_w=f"{plan.long_load_w:,.0f}",
+            socket_w=f"{plan.socket_w:,.0f}",
+            limit_w=f"{socket_mw(problem) / 1000:,.0f}",
         )
 
 
 def _prices(plan: Plan, today: datetime.date) -> Iterator[Notice]:
     for line in plan.order:
         if line.basis == "assumed":
-            yield Notice(
-                code="price_assumed", message=f"the price of {line.name} is assumed: {line.source or 'no source'}"
-            )
+            yield notice("price_assumed", item=line.name, source=line.source)
         if line.quote_date is not None and (today - line.quote_date).days > STALE_AFTER_DAYS:
-            yield Notice(
-                code="price_old",
-                message=f"the price of {line.name} is of {line.quote_date.isoformat()}, more than a year old",
-            )
+            yield notice("price_old", item=line.name, date=line.quote_date.isoformat())
         if line.valid_until is not None and line.valid_until < today:
-            yield Notice(
-                code="quote_expired",
-                message=f"the quote for {line.name}"
-                + (f" by {line.vendor}" if line.vendor else "")
-                + f" expired on {line.valid_until.isoformat()}",
-            )
+            yield notice("quote_expired", item=line.name, vendor=line.vendor, date=line.valid_until.isoformat())
         if line.tax_included is False:
-            yield Notice(
-                code="price_untaxed",
-                message=f"the price of {line.name}" + (f" by {line.vendor}" if line.vendor else "") + " is without tax",
-            )
+            yield notice("price_untaxed", item=line.name, vendor=line.vendor)
 
 
 def _facts(problem: Problem, plan: Plan) -> Iterator[Notice]:
     for item in (problem.catalog.card_by_id[plan.card_id], problem.catalog.platform_by_id[plan.platform_id]):
         if item.availability:
-            yield Notice(code="availability", message=f"{item.name}: {item.availability}")
+            yield notice("availability", item=item.name, availability=item.availability)
         if item.unverified:
-            yield Notice(
-                code="unverified", message=f"{item.name}: no public source confirms {', '.join(item.unverified)}"
-            )
+            yield notice("unverified", item=item.name, fields=", ".join(item.unverified))
 
 
 def _unpriced(problem: Problem) -> Iterator[Notice]:
     for what, items in (("cards", problem.catalog.unpriced_cards), ("platforms", problem.catalog.unpriced_platforms)):
         if items:
-            names = ", ".join(item.id for item in items[:30]) + (", ..." if len(items) > 30 else "")
-            yield Notice(code="unpriced", message=f"{what} without a price, never chosen: {names}")
+            names = ", ".join(item.id for item in items[:MOST_NAMES]) + (", ..." if len(items) > MOST_NAMES else "")
+            yield notice("unpriced", **{what: names})

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from fractions import Fraction
 from typing import Literal
 
+from pydantic import Field
+
 from solver.domain import physics
 from solver.domain.limits import UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.problem import Problem
@@ -121,10 +123,14 @@ class Incumbent(Record):
 
 
 class Notice(Record):
-    """Something the buyer should know; `code` is stable, `message` is for people."""
+    """Something the buyer should know; `code` is stable, `message` is for people, in English.
+
+    `values` are what the message names, by which it can be said in another language (`notices.notice_words`).
+    """
 
     code: str
     message: str
+    values: dict[str, str] = Field(default_factory=dict)
 
 
 class Statistics(Record):

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.goal_names import GOALS, Goal
+from solver.domain.language import say
 from solver.domain.records import Catalog, Flag, Id, Record, Workload
 from solver.domain.units import Amps, Cny, Count, Days, Share, Volts, Watts
 
@@ -88,7 +89,7 @@ def problem_of(fields: dict[str, Any]) -> Problem:
 def _require_known_names(problem: Problem) -> None:
     catalog = problem.catalog
     unknown = [
-        Violation(f"limits.{field}", shown(name), "no card or platform of the catalogue has this id")
+        Violation(f"limits.{field}", shown(name), say("no card or platform of the catalogue has this id"))
         for field in ("include", "exclude")
         for name in getattr(problem.limits, field)
         if name not in catalog.card_by_id and name not in catalog.platform_by_id

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from solver.domain.language import say
 from solver.domain.units import (
     BytesPerParameter,
     Celsius,
@@ -67,7 +68,7 @@ def _date(value: object) -> datetime.date:
             return datetime.date.fromisoformat(value)
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
-    raise ValueError("must be a date such as 2023-07-01")
+    raise ValueError(say("must be a date such as 2023-07-01"))
 
 
 Date = Annotated[datetime.date, BeforeValidator(_date)]
@@ -117,7 +118,7 @@ class PowerCurve(Record):
         watts = [w for w, _ in self.points]
         shares = [s for _, s in self.points]
         if watts != sorted(set(watts)) or shares != sorted(shares) or shares[0] <= 0:
-            raise ValueError("points must rise in watts and not fall in share, and start above share 0")
+            raise ValueError(say("points must rise in watts and not fall in share, and start above share 0"))
         return self
 
 
@@ -158,9 +159,9 @@ class Card(Record):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.power_limit_min_w is not None and self.power_limit_min_w > self.tdp_w:
-            raise ValueError("power_limit_min_w must not be above tdp_w")
+            raise ValueError(say("power_limit_min_w must not be above tdp_w"))
         if self.power_limit_max_w is not None and self.power_limit_max_w < self.tdp_w:
-            raise ValueError("power_limit_max_w must not be below tdp_w")
+            raise ValueError(say("power_limit_max_w must not be below tdp_w"))
         return self
 
 
@@ -182,7 +183,7 @@ class Psu(Record):
     def _sound(self) -> Self:
         loads = [load for load, _ in self.efficiency_points]
         if loads != sorted(set(loads)) or any(e < 1 for _, e in self.efficiency_points):
-            raise ValueError("efficiency_points must rise in load and have efficiencies of at least 1 percent")
+            raise ValueError(say("efficiency_points must rise in load and have efficiencies of at least 1 percent"))
         return self
 
 
@@ -271,9 +272,9 @@ class Workload(Record):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.compute_share_low <= self.compute_share <= self.compute_share_high:
-            raise ValueError("compute_share must lie between compute_share_low and compute_share_high")
+            raise ValueError(say("compute_share must lie between compute_share_low and compute_share_high"))
         if not self.preparation_low_h <= self.preparation_expected_h <= self.preparation_high_h:
-            raise ValueError("preparation_expected_h must lie between preparation_low_h and preparation_high_h")
+            raise ValueError(say("preparation_expected_h must lie between preparation_low_h and preparation_high_h"))
         return self
 
 
@@ -304,10 +305,14 @@ class Catalog(Record):
             ids = [entry.id for entry in entries]
             if len(ids) != len(set(ids)):
                 twice = sorted(i for i, times in Counter(ids).items() if times > 1)
-                raise ValueError(f"{what} ids must be unique; twice: {', '.join(twice[:5])}")
+                raise ValueError(
+                    say("{what} ids must be unique; twice: {names}", what=what, names=", ".join(twice[:5]))
+                )
         shared = {c.id for c in self.cards} & {p.id for p in self.platforms}
         if shared:
-            raise ValueError(f"ids of cards and platforms must differ: {', '.join(sorted(shared)[:5])}")
+            raise ValueError(
+                say("ids of cards and platforms must differ: {names}", names=", ".join(sorted(shared)[:5]))
+            )
         return self
 
     @cached_property

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from solver.domain.language import say
+
 MIB_PER_GB = 1024
 FEN_PER_CNY = 100
 US_PER_S = 1_000_000
@@ -26,20 +28,20 @@ def _number(places: int, low: str, high: str) -> Any:
 
     def parse(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise ValueError("must be a number")
+            raise ValueError(say("must be a number"))
         if isinstance(value, int):
             if abs(value) > 10**18:
-                raise ValueError(f"must be between {low} and {high}")
+                raise ValueError(say("must be between {low} and {high}", low=low, high=high))
             number = Decimal(value)
         else:
             number = value if isinstance(value, Decimal) else Decimal(repr(value))
         if not number.is_finite():
-            raise ValueError("must be a finite number")
+            raise ValueError(say("must be a finite number"))
         if not least <= number <= most:
-            raise ValueError(f"must be between {low} and {high}")
+            raise ValueError(say("must be between {low} and {high}", low=low, high=high))
         exponent = number.normalize().as_tuple().exponent
         if isinstance(exponent, int) and -exponent > places:
-            raise ValueError(f"must have at most {places} decimals")
+            raise ValueError(say("must have at most {places} decimals", places=places))
         return Decimal(format(number.normalize(), "f"))
 
     return parse

@@ -10,17 +10,49 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from solver.domain.language import listed, message, say, say_many
 from solver.domain.records import Card, Catalog, Offer, Platform, Provenance, Record, Workload
 from solver.report import markdown
+from solver.report.facts import BASIS_WORDS, CONDITION_WORDS
 from solver.report.json_form import SCHEMA_VERSION
 from solver.report.wording import money
 
 Entry = Card | Platform | Workload
 Rows = list[tuple[str, ...]]
 
-CARD_COLUMNS = ("card", "memory GB", "TDP W", "price CNY", "dated", "price from", "unverified")
-PLATFORM_COLUMNS = ("platform", "slots", "PSU W", "price CNY", "dated", "price from", "unverified")
+CARD_COLUMNS = (
+    message("card"),
+    message("memory GB"),
+    message("TDP W"),
+    message("price CNY"),
+    message("dated"),
+    message("price from"),
+    message("unverified"),
+)
+PLATFORM_COLUMNS = (
+    message("platform"),
+    message("slots"),
+    message("PSU W"),
+    message("price CNY"),
+    message("dated"),
+    message("price from"),
+    message("unverified"),
+)
 _RIGHT = (1, 2, 3)
+
+
+_WORKLOAD_COLUMNS = (message("workload"), message("what it trains"))
+_FIGURE_COLUMNS = (message("field"), message("value"), message("basis"), message("source"))
+_KINDS = {"Card": message("card"), "Platform": message("platform"), "Workload": message("workload")}
+
+
+def _title(entry: Entry) -> str:
+    return say("{name} ({kind} {id})", name=entry.name, kind=say(_KINDS[type(entry).__name__]), id=entry.id)
+
+
+def _heading(title: str) -> str:
+    said = say(title)
+    return say("{title}:", title=said.capitalize())
 
 
 def cheapest(catalog: Catalog, item_id: str) -> Offer | None:
@@ -32,16 +64,17 @@ def cheapest(catalog: Catalog, item_id: str) -> Offer | None:
 def _price(catalog: Catalog, item_id: str) -> tuple[str, str, str]:
     offer = cheapest(catalog, item_id)
     if offer is None:
-        return "no price", "", ""
+        return say("no price"), "", ""
     others = len(catalog.offers_by_item[item_id]) - 1
-    parts = [offer.vendor or offer.source or offer.basis, "used" if offer.condition == "used" else ""]
-    parts.append(f"and {others} more offer{'s' if others > 1 else ''}" if others else "")
-    dated = offer.quote_date.isoformat() if offer.quote_date else "no date"
-    return money(offer.unit_price_cny), dated, ", ".join(part for part in parts if part)
+    whose = offer.vendor or offer.source or say(BASIS_WORDS[offer.basis])
+    parts = [say(whose), say("used") if offer.condition == "used" else ""]
+    parts.append(say_many("and {count} more offer", "and {count} more offers", others) if others else "")
+    dated = offer.quote_date.isoformat() if offer.quote_date else say("no date")
+    return money(offer.unit_price_cny), dated, listed(part for part in parts if part)
 
 
 def _count(names: Sequence[str]) -> str:
-    return f"{len(names)} figure{'s' if len(names) > 1 else ''}" if names else ""
+    return say_many("{count} figure", "{count} figures", len(names)) if names else ""
 
 
 def card_rows(catalog: Catalog) -> Rows:
@@ -62,19 +95,22 @@ def platform_rows(catalog: Catalog) -> Rows:
 
 def availability(catalog: Catalog) -> Rows:
     """(id, what is known of its availability) for the entries that say something."""
-    return [(e.id, e.availability) for e in _both(catalog) if e.availability]
+    return [(e.id, say(e.availability)) for e in _both(catalog) if e.availability]
 
 
 def unverified(catalog: Catalog) -> Rows:
     """(id, the figures that no public source confirms) for the entries that have such."""
-    return [(e.id, ", ".join(e.unverified)) for e in _both(catalog) if e.unverified]
+    return [(e.id, listed(e.unverified)) for e in _both(catalog) if e.unverified]
 
 
 def _both(catalog: Catalog) -> tuple[Card | Platform, ...]:
     return (*catalog.cards, *catalog.platforms)
 
 
-_NOTES = (("availability", availability), ("unverified: no public source confirms these figures", unverified))
+_NOTES = (
+    (message("availability"), availability),
+    (message("unverified: no public source confirms these figures"), unverified),
+)
 
 
 def list_object(catalog: Catalog, workloads: Sequence[Workload]) -> dict[str, Any]:
@@ -107,26 +143,32 @@ def print_list(catalog: Catalog, workloads: Sequence[Workload], console: Console
     """The whole catalogue as tables, then what is known of availability."""
     for columns, rows in ((CARD_COLUMNS, card_rows(catalog)), (PLATFORM_COLUMNS, platform_rows(catalog))):
         console.print(_table(columns, rows, right=_RIGHT))
-    console.print(_table(("workload", "what it trains"), [(work.id, work.name) for work in workloads]))
+    console.print(_table(_WORKLOAD_COLUMNS, [(work.id, work.name) for work in workloads]))
     for title, told in _NOTES:
         notes = told(catalog)
         if notes:
-            console.print(Text(title, style="bold"))
+            console.print(Text(say(title), style="bold"))
             for item, text in notes:
-                console.print(Text(f"  {item}: {text}"))
+                console.print(Text("  " + say("{item}: {text}", item=item, text=text)))
             console.print()
-    console.print(Text("prices are those of the day named; what has no price is never chosen", style="dim"))
+    console.print(Text(say("prices are those of the day named; what has no price is never chosen"), style="dim"))
 
 
 def list_markdown(catalog: Catalog, workloads: Sequence[Workload]) -> str:
     """The whole catalogue as Markdown."""
     lines: list[str] = []
     for columns, rows in ((CARD_COLUMNS, card_rows(catalog)), (PLATFORM_COLUMNS, platform_rows(catalog))):
-        lines += [*markdown.table(columns, (map_escaped(row) for row in rows), right=_RIGHT), ""]
-    lines += markdown.table(("workload", "what it trains"), (map_escaped((w.id, w.name)) for w in workloads))
+        lines += [
+            *markdown.table([say(name) for name in columns], (map_escaped(row) for row in rows), right=_RIGHT),
+            "",
+        ]
+    lines += markdown.table([say(name) for name in _WORKLOAD_COLUMNS], (map_escaped((w.id, w.name)) for w in workloads))
     for title, told in _NOTES:
-        notes = [f"- {markdown.escaped(item)}: {markdown.escaped(text)}" for item, text in told(catalog)]
-        lines += ["", f"{title.capitalize()}:", "", *notes] if notes else []
+        notes = [
+            "- " + say("{item}: {text}", item=markdown.escaped(item), text=markdown.escaped(text))
+            for item, text in told(catalog)
+        ]
+        lines += ["", _heading(title), "", *notes] if notes else []
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +193,7 @@ def figure_rows(entry: Entry) -> Rows:
     rows: Rows = []
     for name, value in _fields(entry):
         origin = origins.get(name) or origins.get(name.partition(".")[0])
-        said = ("", "") if origin is None else (origin.basis, str(numbers[_source(origin)]))
+        said = ("", "") if origin is None else (say(BASIS_WORDS[origin.basis]), str(numbers[_source(origin)]))
         rows.append((name, value, *said))
     return rows
 
@@ -171,29 +213,29 @@ def _fields(record: Record, prefix: str = "") -> list[tuple[str, str]]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if isinstance(value, Record):
         return ", ".join(f"{name} {_plain(getattr(value, name))}" for name in type(value).model_fields)
     if isinstance(value, dict):
         return " + ".join(f"{_plain(count)} x {kind}" for kind, count in value.items())
     if isinstance(value, tuple):
         if value and isinstance(value[0], dict):
-            return " or ".join(_plain(part) for part in value)
+            return say(" or ").join(_plain(part) for part in value)
         return ", ".join(": ".join(map(_plain, part)) if isinstance(part, tuple) else _plain(part) for part in value)
     return str(value)
 
 
 OFFER_COLUMNS = (
-    "price CNY",
-    "condition",
-    "from",
-    "stock",
-    "vendor",
-    "dated",
-    "valid until",
-    "tax",
-    "delivery",
-    "source",
+    message("price CNY"),
+    message("condition"),
+    message("from"),
+    message("stock"),
+    message("vendor"),
+    message("dated"),
+    message("valid until"),
+    message("tax"),
+    message("delivery"),
+    message("source"),
 )
 
 
@@ -202,15 +244,15 @@ def offer_rows(offers: Sequence[Offer]) -> Rows:
     return [
         (
             money(o.unit_price_cny),
-            o.condition,
-            f"{o.min_quantity} up",
+            say(CONDITION_WORDS[o.condition]),
+            say("{n} up", n=o.min_quantity),
             "" if o.stock is None else str(o.stock),
             o.vendor,
             o.quote_date.isoformat() if o.quote_date else "",
             o.valid_until.isoformat() if o.valid_until else "",
-            {None: "", True: "included", False: "without"}[o.tax_included],
-            "" if o.lead_time_days is None else f"{o.lead_time_days} days",
-            ", ".join(part for part in (o.basis, o.source) if part),
+            "" if o.tax_included is None else say("included") if o.tax_included else say("without"),
+            "" if o.lead_time_days is None else say("{n} days", n=o.lead_time_days),
+            listed(part for part in (say(BASIS_WORDS[o.basis]), o.source) if part),
         )
         for o in offers
     ]
@@ -228,14 +270,14 @@ def show_object(entry: Entry, offers: Sequence[Offer]) -> dict[str, Any]:
 
 def print_entry(entry: Entry, offers: Sequence[Offer], console: Console) -> None:
     """Every figure of an entry with its basis and source, then its offers."""
-    console.print(Text(f"{entry.name} ({type(entry).__name__.lower()} {entry.id})", style="bold"))
-    console.print(_table(("field", "value", "basis", "source"), figure_rows(entry)))
+    console.print(Text(_title(entry), style="bold"))
+    console.print(_table(_FIGURE_COLUMNS, figure_rows(entry)))
     for number, source in enumerate(sources_of(entry), start=1):
-        console.print(Text(f"  source {number}: {source}"))
+        console.print(Text("  " + say("source {number}: {source}", number=number, source=source)))
     if isinstance(entry, Workload):
         return
     if not offers:
-        console.print(Text("no price: never chosen", style="yellow"))
+        console.print(Text(say("no price: never chosen"), style="yellow"))
         return
     rows = offer_rows(offers)
     filled = [i for i in range(len(OFFER_COLUMNS)) if any(row[i] for row in rows)]
@@ -244,13 +286,18 @@ def print_entry(entry: Entry, offers: Sequence[Offer], console: Console) -> None
 
 def entry_markdown(entry: Entry, offers: Sequence[Offer]) -> str:
     """One entry as Markdown."""
-    lines = [f"## {markdown.escaped(entry.name)} ({type(entry).__name__.lower()} {markdown.escaped(entry.id)})", ""]
-    lines += markdown.table(("field", "value", "basis", "source"), (map_escaped(row) for row in figure_rows(entry)))
+    lines = [f"## {markdown.escaped(_title(entry))}", ""]
+    lines += markdown.table([say(name) for name in _FIGURE_COLUMNS], (map_escaped(row) for row in figure_rows(entry)))
     lines += ["", *(f"{i}. {markdown.escaped(source)}" for i, source in enumerate(sources_of(entry), start=1))]
     if offers:
-        lines += ["", *markdown.table(OFFER_COLUMNS, (map_escaped(row) for row in offer_rows(offers)), right=(0,))]
+        lines += [
+            "",
+            *markdown.table(
+                [say(name) for name in OFFER_COLUMNS], (map_escaped(row) for row in offer_rows(offers)), right=(0,)
+            ),
+        ]
     elif not isinstance(entry, Workload):
-        lines += ["", "No price: never chosen."]
+        lines += ["", say("No price: never chosen.")]
     return "\n".join(lines) + "\n"
 
 
@@ -258,7 +305,9 @@ def _table(columns: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> Tab
     made = Table(box=box.SIMPLE_HEAD)
     for position, name in enumerate(columns):
         last = position == len(columns) - 1
-        made.add_column(name, justify="right" if position in right else "left", overflow="fold", no_wrap=position == 0)
+        made.add_column(
+            say(name), justify="right" if position in right else "left", overflow="fold", no_wrap=position == 0
+        )
         if last:
             made.columns[-1].ratio = 1
     for row in rows:

@@ -6,82 +6,153 @@ Modify this module when an answer should say something new; how it looks is deci
 from __future__ import annotations
 
 from solver.check import CheckReport
+from solver.domain.language import listed, message, say
 from solver.domain.plan import OrderLine, Plan
-from solver.report.wording import money, number, spread
+from solver.report.wording import limit_words, number, spread, unit_words, yuan_in_full
+
+CONDITION_WORDS = {"new": message("new"), "used": message("used")}
+BASIS_WORDS = {
+    "guide": message("guide"),
+    "source": message("source"),
+    "quote": message("quote"),
+    "assumed": message("assumed"),
+    "computed": message("computed"),
+    "unverified": message("unverified"),
+}
 
 
 def plan_title(plan: Plan) -> str:
     """'2x A100 80GB PCIe at 300 W each, on Guide base system'."""
-    return f"{plan.card_count}x {plan.card_name} at {plan.power_limit_w} W each, on {plan.platform_name}"
+    return say(
+        "{count}x {card} at {watts} W each, on {platform}",
+        count=plan.card_count,
+        card=plan.card_name,
+        watts=plan.power_limit_w,
+        platform=plan.platform_name,
+    )
 
 
 def plan_facts(plan: Plan) -> list[tuple[str, str]]:
     """What follows from a plan, as (name, value)."""
-    limit = (
-        "its TDP" if plan.power_limit_w == plan.tdp_w else f"TDP {plan.tdp_w} W; {plan.speed_share:.1%} of full speed"
-    )
+    watts, tdp = plan.power_limit_w, plan.tdp_w
+    if watts == tdp:
+        limit = say("{watts} W per card (its TDP)", watts=watts)
+    else:
+        share = f"{plan.speed_share:.1%}"
+        limit = say("{watts} W per card (TDP {tdp} W; {share} of full speed)", watts=watts, tdp=tdp, share=share)
     facts = [
-        ("plan", f"{plan.card_count}x {plan.card_name} ({plan.card_id})"),
-        ("power limit", f"{plan.power_limit_w} W per card ({limit})"),
-        ("platform", f"{plan.platform_name} ({plan.platform_id})"),
-        ("total cost", f"{money(plan.cost_cny)} CNY"),
-        ("total batch", f"{plan.total_batch} samples ({plan.card_count} cards x micro-batch {plan.micro_batch})"),
-        ("step", f"{number(plan.step_seconds.expected)} s, {plan.steps_per_epoch:,} steps per epoch"),
-        ("epoch", spread(plan.epoch_hours)),
+        (say("plan"), f"{plan.card_count}x {plan.card_name} ({plan.card_id})"),
+        (say("power limit"), limit),
+        (say("platform"), f"{plan.platform_name} ({plan.platform_id})"),
+        (say("total cost"), yuan_in_full(plan.cost_cny)),
         (
-            "training",
-            f"{spread(plan.training_hours)}, {number(plan.preparation_hours.expected)} h of preparation included",
+            say("total batch"),
+            say(
+                "{batch} samples ({count} cards x micro-batch {micro})",
+                batch=plan.total_batch,
+                count=plan.card_count,
+                micro=plan.micro_batch,
+            ),
         ),
-        ("at the wall", f"{number(plan.wall_power_w, 0)} W; {_margins(plan)}"),
-        ("heat in the case", f"{plan.heat_w:,} W (power supply at {number(plan.psu_load_percent, 1)} % load)"),
-        ("host RAM", f"{number(plan.host_ram_gb, 1)} GB"),
+        (
+            say("step"),
+            say(
+                "{seconds} s, {steps} steps per epoch",
+                seconds=number(plan.step_seconds.expected),
+                steps=f"{plan.steps_per_epoch:,}",
+            ),
+        ),
+        (say("epoch"), spread(plan.epoch_hours)),
+        (
+            say("training"),
+            say(
+                "{time}, {hours} h of preparation included",
+                time=spread(plan.training_hours),
+                hours=number(plan.preparation_hours.expected),
+            ),
+        ),
+        (say("at the wall"), say("{watts} W; {margins}", watts=number(plan.wall_power_w, 0), margins=_margins(plan))),
+        (
+            say("heat in the case"),
+            say(
+                "{watts} W (power supply at {percent} % load)",
+                watts=f"{plan.heat_w:,}",
+                percent=number(plan.psu_load_percent, 1),
+            ),
+        ),
+        (say("host RAM"), f"{number(plan.host_ram_gb, 1)} GB"),
     ]
     if plan.nvlink_pairs:
-        facts.append(("NVLink", f"{plan.nvlink_pairs} pair(s) possible; bridges not priced"))
+        facts.append((say("NVLink"), say("{count} pair(s) possible; bridges not priced", count=plan.nvlink_pairs)))
     return facts
 
 
 def _margins(plan: Plan) -> str:
     """'1,188 W under the socket's 2,200 W, 748 W under the 1,760 W advised for long loads'."""
     parts = []
-    for watts, what in ((plan.socket_w, "the socket's {} W"), (plan.long_load_w, "the {} W advised for long loads")):
+    for watts, under, over in (
+        (
+            plan.socket_w,
+            message("{left} W under the socket's {watts} W"),
+            message("{left} W OVER the socket's {watts} W"),
+        ),
+        (
+            plan.long_load_w,
+            message("{left} W under the {watts} W advised for long loads"),
+            message("{left} W OVER the {watts} W advised for long loads"),
+        ),
+    ):
         left = watts - plan.wall_power_w
-        parts.append(f"{number(abs(left), 0)} W {'under' if left >= 0 else 'OVER'} {what.format(number(watts, 0))}")
-    return ", ".join(parts)
+        parts.append(say(under if left >= 0 else over, left=number(abs(left), 0), watts=number(watts, 0)))
+    return listed(parts)
+
+
+def item_words(line: OrderLine, plan: Plan) -> str:
+    """What a line of the order is for: the name of the card or platform, or the extra cost of the build."""
+    if line.name == f"extra cost of a {plan.card_count}-card build":
+        return say("extra cost of a {count}-card build", count=plan.card_count)
+    return line.name
 
 
 def offer_words(line: OrderLine) -> str:
     """'new, used' and whose offer it is, of which day, until when, and what is known of tax and delivery."""
-    parts = [line.condition, line.vendor]
+    parts = [say(CONDITION_WORDS.get(line.condition, line.condition)), line.vendor]
     if line.quote_date is not None:
         parts.append(line.quote_date.isoformat())
     if line.valid_until is not None:
-        parts.append(f"valid until {line.valid_until.isoformat()}")
+        parts.append(say("valid until {date}", date=line.valid_until.isoformat()))
     if line.tax_included is not None:
-        parts.append("tax included" if line.tax_included else "without tax")
+        parts.append(say("tax included") if line.tax_included else say("without tax"))
     if line.lead_time_days is not None:
-        parts.append(f"{line.lead_time_days} days" if line.lead_time_days else "from stock")
-    return ", ".join(part for part in (*parts, line.basis) if part)
+        days = line.lead_time_days
+        parts.append(say("{n} days", n=days) if days else say("from stock"))
+    return listed(part for part in (*parts, say(BASIS_WORDS.get(line.basis, line.basis))) if part)
 
 
 def check_headline(report: CheckReport) -> tuple[str, list[str]]:
     """Whether a rig holds, in a sentence, and a line for each broken part of a limit with its margin."""
     title = plan_title(report.plan)
     if report.holds:
-        headline = f"holds: {title} keeps to every limit"
+        headline = say("holds: {rig} keeps to every limit", rig=title)
     elif report.broken:
-        headline = f"does not hold: {title} breaks {', '.join(dict.fromkeys(row.limit for row in report.broken))}"
+        names = dict.fromkeys(limit_words(row.limit) for row in report.broken)
+        headline = say("does not hold: {rig} breaks {limits}", rig=title, limits=listed(names))
     else:
-        headline = f"cannot be vouched for: {title} has no full price"
-    details = []
-    for row in report.broken:
-        part = f" ({row.part})" if row.part else ""
-        wanted = "at least" if row.at_least else "of"
-        details.append(
-            f"{row.limit}{part}: {number(row.used)} {wanted} {number(row.capacity)} {row.unit}, "
-            f"{number(-row.headroom)} {row.unit} {'too few' if row.at_least else 'too many'}"
+        headline = say("cannot be vouched for: {rig} has no full price", rig=title)
+    details = [
+        say(
+            "{limit}: {used} at least {capacity} {unit}, {by} {unit} too few"
+            if row.at_least
+            else "{limit}: {used} of {capacity} {unit}, {by} {unit} too many",
+            limit=limit_words(row.limit, row.part),
+            used=number(row.used),
+            capacity=number(row.capacity),
+            unit=unit_words(row.unit),
+            by=number(-row.headroom),
         )
+        for row in report.broken
+    ]
     if report.power_limits_that_fit is not None:
         low, high = report.power_limits_that_fit
-        details.append(f"it holds at a power limit of {low} to {high} W per card")
+        details.append(say("it holds at a power limit of {low} to {high} W per card", low=low, high=high))
     return headline, details

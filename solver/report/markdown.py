@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from solver.check import CheckReport
+from solver.domain.language import say
+from solver.domain.notices import notice_words
 from solver.domain.plan import Notice, Plan, Result, Usage
-from solver.report.facts import check_headline, offer_words, plan_facts
-from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
+from solver.report.facts import check_headline, item_words, offer_words, plan_facts
+from solver.report.wording import USAGE_COLUMNS, answer_words, limit_words, money, number, unit_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
@@ -30,15 +32,28 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
 
 def result_markdown(result: Result) -> str:
     """The whole answer of `optimize`."""
-    lines = [f"## {GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}", ""]
+    lines = [f"## {answer_words(result)}", ""]
     if result.plan is not None:
         lines += [*_plan(result.plan), *_order(result.plan), *_usage(result.usage)]
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
-        unit = result.objective_unit
-        lines += [f"Objective {number(result.objective, 6)} {unit}, proved bound {number(result.bound, 6)} {unit}.", ""]
+        lines += [
+            say(
+                "Objective {objective} {unit}, proved bound {bound} {unit}.",
+                objective=number(result.objective, 6),
+                bound=number(result.bound, 6),
+                unit=unit_words(result.objective_unit),
+            ),
+            "",
+        ]
     lines += _notices(result.warnings)
     hashes = result.fingerprint
-    lines.append(f"Question `{hashes.problem_sha256[:12]}`, catalogue `{hashes.catalog_sha256[:12]}`.")
+    lines.append(
+        say(
+            "Question `{question}`, catalogue `{catalogue}`.",
+            question=hashes.problem_sha256[:12],
+            catalogue=hashes.catalog_sha256[:12],
+        )
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -59,9 +74,18 @@ def _order(plan: Plan) -> list[str]:
     rows = []
     for line in plan.order:
         told = escaped(offer_words(line))
-        rows.append((escaped(line.name), str(line.quantity), money(line.unit_price_cny), money(line.total_cny), told))
-    rows.append(("**total**", "", "", f"**{money(plan.cost_cny)}**", ""))
-    return [*table(("item", "quantity", "unit CNY", "total CNY", "offer"), rows, right=(1, 2, 3)), ""]
+        rows.append(
+            (
+                escaped(item_words(line, plan)),
+                str(line.quantity),
+                money(line.unit_price_cny),
+                money(line.total_cny),
+                told,
+            )
+        )
+    rows.append((f"**{say('total')}**", "", "", f"**{money(plan.cost_cny)}**", ""))
+    header = (say("item"), say("quantity"), say("unit CNY"), say("total CNY"), say("offer"))
+    return [*table(header, rows, right=(1, 2, 3)), ""]
 
 
 def _usage(usage: Sequence[Usage]) -> list[str]:
@@ -69,12 +93,15 @@ def _usage(usage: Sequence[Usage]) -> list[str]:
     for row in usage:
         if row.used == row.capacity == 0:
             continue  # "0 of 0 used cards" tells a reader nothing
-        name = row.limit.replace("_", "\\_") + (f" ({row.part})" if row.part else "")
+        name = limit_words(row.limit, row.part).replace("_", "\\_")
         broken = "**" if row.headroom < 0 else ""
-        allowed = ("at least " if row.at_least else "") + number(row.capacity)
-        rows.append((f"{broken}{name}{broken}", number(row.used), allowed, number(row.headroom), row.unit))
-    return [*table(("limit", "used", "allowed", "headroom", "unit"), rows, right=(1, 2, 3)), ""]
+        allowed = say("at least {n}", n=number(row.capacity)) if row.at_least else number(row.capacity)
+        rows.append((f"{broken}{name}{broken}", number(row.used), allowed, number(row.headroom), unit_words(row.unit)))
+    return [*table([say(name) for name in USAGE_COLUMNS], rows, right=(1, 2, 3)), ""]
 
 
 def _notices(notices: Sequence[Notice]) -> list[str]:
-    return [*(f"- **warning:** {escaped(notice.message)}" for notice in notices), *([""] if notices else [])]
+    return [
+        *(f"- **{say('warning:')}** {escaped(notice_words(notice))}" for notice in notices),
+        *([""] if notices else []),
+    ]

@@ -10,31 +10,43 @@ from rich.table import Table
 from rich.text import Text
 
 from solver.check import CheckReport
+from solver.domain.language import say
+from solver.domain.notices import notice_words
 from solver.domain.plan import Notice, Plan, Result, Usage
-from solver.report.facts import check_headline, offer_words, plan_facts
-from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
+from solver.report.facts import check_headline, item_words, offer_words, plan_facts
+from solver.report.wording import USAGE_COLUMNS, answer_words, limit_words, money, number, unit_words
 
 
 def print_result(result: Result, console: Console) -> None:
     """The whole answer: plan, money, batch and time, watts, headroom per limit, warnings, proof."""
     style = "bold green" if result.status == "optimal" else "bold yellow"
-    console.print(Text(f"{GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}", style=style))
+    console.print(Text(answer_words(result), style=style))
     if result.plan is not None:
         print_plan(result.plan, console)
         print_order(result.plan, console)
         print_usage(result.usage, console)
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         console.print(
-            f"objective {number(result.objective, 6)} {result.objective_unit}, "
-            f"proved bound {number(result.bound, 6)} {result.objective_unit}"
+            say(
+                "objective {objective} {unit}, proved bound {bound} {unit}",
+                objective=number(result.objective, 6),
+                bound=number(result.bound, 6),
+                unit=unit_words(result.objective_unit),
+            )
         )
     print_notices(result.warnings, console)
     stats = result.statistics
     console.print(
         Text(
-            f"{stats.pairs:,} pairs of option and platform, {stats.pairs_in_model:,} in CP-SAT; "
-            f"{stats.total_ms:,.1f} ms; question {result.fingerprint.problem_sha256[:12]}, "
-            f"catalogue {result.fingerprint.catalog_sha256[:12]}",
+            say(
+                "{pairs} pairs of option and platform, {in_model} in CP-SAT; {ms} ms; "
+                "question {question}, catalogue {catalogue}",
+                pairs=f"{stats.pairs:,}",
+                in_model=f"{stats.pairs_in_model:,}",
+                ms=f"{stats.total_ms:,.1f}",
+                question=result.fingerprint.problem_sha256[:12],
+                catalogue=result.fingerprint.catalog_sha256[:12],
+            ),
             style="dim",
         )
     )
@@ -52,42 +64,40 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def print_order(plan: Plan, console: Console) -> None:
     """The money, line by line."""
-    table = Table(box=box.SIMPLE_HEAD, title="money", title_justify="left", title_style="bold")
-    for name, justify in (("item", "left"), ("quantity", "right"), ("unit CNY", "right"), ("total CNY", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("offer", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, title=say("money"), title_justify="left", title_style="bold")
+    table.add_column(say("item"))
+    for name in (say("quantity"), say("unit CNY"), say("total CNY")):
+        table.add_column(name, justify="right")
+    table.add_column(say("offer"), overflow="fold")
     for line in plan.order:
         table.add_row(
-            Text(line.name),
+            Text(item_words(line, plan)),
             str(line.quantity),
             money(line.unit_price_cny),
             money(line.total_cny),
             Text(offer_words(line)),
         )
     table.add_section()
-    table.add_row("total", "", "", money(plan.cost_cny), "")
+    table.add_row(say("total"), "", "", money(plan.cost_cny), "")
     console.print(table)
 
 
 def print_usage(usage: Sequence[Usage], console: Console) -> None:
     """Used, capacity and headroom of every limit."""
-    table = Table(box=box.SIMPLE_HEAD, title="limits", title_justify="left", title_style="bold")
-    table.add_column("limit")
-    for name in ("used", "allowed", "headroom"):
-        table.add_column(name, justify="right")
-    table.add_column("unit")
+    table = Table(box=box.SIMPLE_HEAD, title=say("limits"), title_justify="left", title_style="bold")
+    for name in USAGE_COLUMNS:
+        table.add_column(say(name), justify="right" if name in USAGE_COLUMNS[1:4] else "left")
     for row in usage:
         if row.used == row.capacity == 0:
             continue  # "0 of 0 used cards" tells a reader nothing
         broken = row.headroom < 0
         style = "bold red" if broken else ""
-        sign = "at least " if row.at_least else ""
         table.add_row(
-            row.limit + (f" ({row.part})" if row.part else ""),
+            limit_words(row.limit, row.part),
             number(row.used),
-            sign + number(row.capacity),
+            say("at least {n}", n=number(row.capacity)) if row.at_least else number(row.capacity),
             number(row.headroom),
-            row.unit,
+            unit_words(row.unit),
             style=style,
         )
     console.print(table)
@@ -96,7 +106,7 @@ def print_usage(usage: Sequence[Usage], console: Console) -> None:
 def print_notices(notices: Sequence[Notice], console: Console) -> None:
     """Warnings, one a line."""
     for notice in notices:
-        console.print(Text("warning: ", style="yellow") + Text(notice.message))
+        console.print(Text(say("warning:") + " ", style="yellow") + Text(notice_words(notice)))
 
 
 def print_check(report: CheckReport, console: Console) -> None:

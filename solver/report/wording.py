@@ -4,26 +4,109 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from solver.domain.language import language, message, say
+from solver.domain.plan import Result
 from solver.domain.records import Interval
 
 GOAL_WORDS = {
-    "batch": "largest total batch",
-    "epoch": "shortest epoch",
-    "value": "best value",
-    "cost": "lowest cost",
+    "batch": message("largest total batch"),
+    "epoch": message("shortest epoch"),
+    "value": message("best value"),
+    "cost": message("lowest cost"),
 }
 STATUS_WORDS = {
-    "optimal": "optimal: proved, nothing better fits these limits",
-    "feasible": "a plan, but time ran out before it was proved best",
-    "infeasible": "proved: no rig fits these limits",
-    "no_answer": "no answer in the time given: nothing found, nothing proved",
+    "optimal": message("optimal: proved, nothing better fits these limits"),
+    "feasible": message("a plan, but time ran out before it was proved best"),
+    "infeasible": message("proved: no rig fits these limits"),
+    "no_answer": message("no answer in the time given: nothing found, nothing proved"),
 }
+
+
+LIMIT_WORDS = {
+    "budget": message("budget"),
+    "card_count": message("card_count"),
+    "expansion_slots": message("expansion_slots"),
+    "pcie_x16_slots": message("pcie_x16_slots"),
+    "wall_power": message("wall_power"),
+    "psu": message("psu"),
+    "case_cooling": message("case_cooling"),
+    "card_length": message("card_length"),
+    "room_cooling": message("room_cooling"),
+    "host_ram": message("host_ram"),
+    "stock": message("stock"),
+    "condition": message("condition"),
+    "include": message("include"),
+    "exclude": message("exclude"),
+    "nvlink": message("nvlink"),
+    "precision": message("precision"),
+    "power_limit": message("power_limit"),
+    "vram": message("vram"),
+    "min_batch": message("min_batch"),
+    "max_epoch": message("max_epoch"),
+}
+"""The names of the limits: in English the codes themselves; elsewhere words, and the code where they are a heading."""
+PART_WORDS = {
+    "power connectors": message("power connectors"),
+    "axial cards": message("axial cards"),
+    "passive cards without ducted air": message("passive cards without ducted air"),
+    "at least": message("at least"),
+}
+UNIT_WORDS = {
+    "CNY": message("CNY"),
+    "cards": message("cards"),
+    "slots": message("slots"),
+    "cards short": message("cards short"),
+    "used cards": message("used cards"),
+    "choices": message("choices"),
+    "cards unpaired": message("cards unpaired"),
+    "cards without BF16": message("cards without BF16"),
+    "samples": message("samples"),
+    "days": message("days"),
+    "hours": message("hours"),
+    "samples/CNY": message("samples/CNY"),
+}
+"""Units that are words; W, GB, MiB and mm are the same everywhere."""
+
+
+USAGE_COLUMNS = (message("limit"), message("used"), message("allowed"), message("headroom"), message("unit"))
+
+
+def answer_words(result: Result) -> str:
+    """'largest total batch: optimal: proved, nothing better fits these limits'."""
+    return say("{goal}: {status}", goal=say(GOAL_WORDS[result.goal]), status=say(STATUS_WORDS[result.status]))
+
+
+def limit_words(limit: str, part: str = "") -> str:
+    """'psu (power connectors)': a limit, and the part of it that is meant."""
+    name = say(LIMIT_WORDS.get(limit, limit))
+    return say("{limit} ({part})", limit=name, part=say(PART_WORDS.get(part, part))) if part else name
+
+
+def unit_words(unit: str) -> str:
+    """A unit as the reader calls it."""
+    return say(UNIT_WORDS.get(unit, unit))
 
 
 def money(amount: Decimal | float) -> str:
     """300000 -> '300,000', 91666.67 -> '91,666.67'."""
     value = Decimal(str(amount))
     return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.2f}"
+
+
+def yuan(amount: Decimal | float) -> str:
+    """An amount with its unit: '232,000 CNY'; a Chinese reader counts in tens of thousands: '23.2 万元'."""
+    if language() == "zh":
+        value = Decimal(str(amount))
+        tens = value / 10_000
+        if abs(value) >= 10_000 and tens == round(tens, 2):
+            return f"{format(tens.normalize(), 'f')} 万元"
+    return say("{amount} CNY", amount=money(amount))
+
+
+def yuan_in_full(amount: Decimal | float) -> str:
+    """An amount of an order: as `yuan`, and in Chinese the plain figure beside it: '10.35 万元（103,500 元）'."""
+    short, full = yuan(amount), say("{amount} CNY", amount=money(amount))
+    return short if short == full else f"{short}（{full}）"
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -35,11 +118,11 @@ def number(value: float, digits: int = 2) -> str:
 def duration(hours: float, in_days: bool | None = None) -> str:
     """Hours, or days where they are that long: 17.8 -> '17.8 h', 208.3 -> '8.68 days'."""
     days = hours >= 24 if in_days is None else in_days
-    return f"{hours / 24:,.2f} days" if days else f"{hours:,.1f} h"
+    return say("{n} days", n=f"{hours / 24:,.2f}") if days else say("{n} h", n=f"{hours:,.1f}")
 
 
 def spread(interval: Interval) -> str:
     """'1.39 days (between 1.17 days and 2.62 days)', in the unit of the expected value."""
     in_days = interval.expected >= 24
     low, mid, high = (duration(h, in_days) for h in (interval.low, interval.expected, interval.high))
-    return f"{mid} (between {low} and {high})"
+    return say("{expected} (between {low} and {high})", expected=mid, low=low, high=high)

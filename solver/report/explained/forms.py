@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from solver.domain.explanation import Explanation
+from solver.domain.language import say
 from solver.report.explained.sections import Section, sections_of
 from solver.report.explained.words import footer, headline
 
-_FIGURE = re.compile(r"[\d,.]+( h| days)?|any|-|")
+_FIGURE = re.compile(r"[\d,.]+( h| days| 小时| 天)?|any|不限|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
 
 
@@ -30,7 +31,7 @@ def print_sections(sections: Iterable[Section], console: Console) -> None:
     for section in sections:
         console.print()
         if not section.columns:
-            console.print(Text(section.title + ":", style="bold"))
+            console.print(Text(say("{title}:", title=section.title), style="bold"))
             for row in section.rows:
                 console.print(Text("  " + " ".join(row)))
             continue

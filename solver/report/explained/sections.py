@@ -20,6 +20,8 @@ from solver.domain.explanation import (
     Relaxation,
     Rig,
 )
+from solver.domain.language import listed, message, say
+from solver.domain.plan import Plan
 from solver.domain.units import MIB_PER_GB
 from solver.report.explained.words import (
     AXIS_WORDS,
@@ -30,7 +32,10 @@ from solver.report.explained.words import (
     difference_words,
     miss_words,
 )
-from solver.report.wording import duration, money, number
+from solver.report.wording import duration, limit_words, money, number, unit_words
+
+OF = message("{used} of {capacity} {unit}")
+OF_AT_LEAST = message("{used} of at least {capacity} {unit}")
 
 
 @dataclass(frozen=True)
@@ -81,33 +86,43 @@ def _why_not(explanation: Explanation, told: Teller) -> Iterator[Section]:
     members = explanation.conflict.members if explanation.conflict is not None else ()
     minimal = explanation.conflict is not None and explanation.conflict.minimal
     if not members:
-        yield Section("why", (), [("no card, or no platform, has a price: there is nothing to choose from",)])
+        nothing = say("no card, or no platform, has a price: there is nothing to choose from")
+        yield Section(say("why"), (), [(nothing,)])
     else:
-        also = "; without any one of them a rig exists" if minimal else "; not all of them may be needed for that"
-        here = ["" if m.capacity is None else f"{number(m.capacity, 6)} {m.unit}" for m in members]
-        rows = [(m.limit, m.inequality.rstrip("."), value) for m, value in zip(members, here, strict=True)]
-        yield Section("these limits cannot all be kept" + also, ("limit", "what it says", "here"), rows)
+        if minimal:
+            title = say("these limits cannot all be kept; without any one of them a rig exists")
+        else:
+            title = say("these limits cannot all be kept; not all of them may be needed for that")
+        rows = [
+            (
+                limit_words(m.limit),
+                say(m.inequality).rstrip(".。"),
+                "" if m.capacity is None else f"{number(m.capacity, 6)} {unit_words(m.unit)}",
+            )
+            for m in members
+        ]
+        yield Section(title, (say("limit"), say("what it says"), say("here")), rows)
     ways = [way for way in explanation.relaxations if way.helps]
     if ways:
-        yield _ways_out("any one of these makes a plan possible, and not one unit less", ways, told)
+        yield _ways_out(say("any one of these makes a plan possible, and not one unit less"), ways, told)
     elif explanation.together:
-        title = "no single limit suffices; the fewest that must give way together, and not one unit less"
+        title = say("no single limit suffices; the fewest that must give way together, and not one unit less")
         yield _ways_out(title, explanation.together, told)
-    hopeless = [way.limits[0] for way in explanation.relaxations if not way.helps]
+    hopeless = [limit_words(way.limits[0]) for way in explanation.relaxations if not way.helps]
     if hopeless:
-        yield Section("no change of one of these alone helps", (), [(", ".join(hopeless),)])
+        yield Section(say("no change of one of these alone helps"), (), [(listed(hopeless),)])
 
 
 def _ways_out(title: str, ways: Sequence[Relaxation], told: Teller) -> Section:
     rows = [
         (
-            ", ".join(way.limits),
-            " and ".join(change_words(change) for change in way.changes),
+            listed(map(limit_words, way.limits)),
+            say(" and ").join(change_words(change) for change in way.changes),
             told.plan(way.rig) if way.rig is not None else "",
         )
         for way in ways
     ]
-    return Section(title, ("limit", "change", "the plan it buys"), rows)
+    return Section(title, (say("limit"), say("change"), say("the plan it buys")), rows)
 
 
 def _limits(limits: Sequence[LimitBreakpoints], told: Teller) -> Section:
@@ -117,23 +132,43 @@ def _limits(limits: Sequence[LimitBreakpoints], told: Teller) -> Section:
             continue  # of a part that only shares its limit's name there is nothing to say
         here = ""
         if row.used is not None and row.capacity is not None:
-            here = f"{number(row.used)} of {'at least ' if row.at_least else ''}{number(row.capacity)} {row.unit}"
+            here = say(
+                OF_AT_LEAST if row.at_least else OF,
+                used=number(row.used),
+                capacity=number(row.capacity),
+                unit=unit_words(row.unit),
+            )
         improves, keeps = "", ""
         if row.improves is not None and row.improves.rig is not None:
-            improves = f"{change_words(row.improves.change)}: {told.plan(row.improves.rig)}"
+            improves = say(
+                "{change}: {plan}", change=change_words(row.improves.change), plan=told.plan(row.improves.rig)
+            )
         if row.keeps is not None and row.changes is not None:
-            after = told.rig(row.changes.rig) if row.changes.rig is not None else "nothing fits"
-            room = f"by {amount(row.keeps)} {row.unit}" if row.keeps.by_units else "not at all"
-            room += f", to {amount(row.keeps, row.keeps.to)}" if row.keeps.to is not None and row.keeps.by_units else ""
-            keeps = f"{room}; then {after}"
-        name = row.limit + (f" ({row.part})" if row.part else "")
-        rows.append((name, here, "yes" if row.binds else "", improves, keeps))
+            then = told.rig(row.changes.rig) if row.changes.rig is not None else say("nothing fits")
+            by, unit = amount(row.keeps), unit_words(row.unit)
+            if not row.keeps.by_units:
+                keeps = say("not at all; then {then}", then=then)
+            elif row.keeps.to is None:
+                keeps = say("by {by} {unit}; then {then}", by=by, unit=unit, then=then)
+            else:
+                to = amount(row.keeps, row.keeps.to)
+                keeps = say("by {by} {unit}, to {to}; then {then}", by=by, unit=unit, to=to, then=then)
+        name = limit_words(row.limit, row.part)
+        rows.append((name, here, say("yes") if row.binds else "", improves, keeps))
     return Section(
-        "limits: which bind, what improves the goal, how far each can be tightened before the plan changes",
-        ("limit", "used", "binds", "the least that improves the goal", "the plan stays when tightened"),
+        say("limits: which bind, what improves the goal, how far each can be tightened before the plan changes"),
+        (
+            say("limit"),
+            say("used"),
+            say("binds"),
+            say("the least that improves the goal"),
+            say("the plan stays when tightened"),
+        ),
         rows,
-        note="The plan stays: card, count and platform; its power limit may change. "
-        "Where a limit belongs to the platform, it is moved on every platform.",
+        note=say(
+            "The plan stays: card, count and platform; its power limit may change. "
+            "Where a limit belongs to the platform, it is moved on every platform."
+        ),
     )
 
 
@@ -144,22 +179,24 @@ def _prices(prices: Sequence[PriceRange], told: Teller) -> Iterator[Section]:
             free.append(one.item_name)
             continue
         if not one.holds:
-            rows.append((one.item_name, money(one.today_cny), "-", "-", "hangs on several offers, stock or breaks", ""))
+            several = say("hangs on several offers, stock or breaks")
+            rows.append((one.item_name, money(one.today_cny), "-", "-", several, ""))
             continue
         low = "0" if one.low_cny is None else money(one.low_cny)
-        high = "any" if one.high_cny is None else money(one.high_cny)
+        high = say("any") if one.high_cny is None else money(one.high_cny)
         rows.append((one.item_name, money(one.today_cny), low, high, *_outside(one, told)))
-    note = "All offers of an item replaced by one at that price, as --price does; one item at a time."
+    note = say("All offers of an item replaced by one at that price, as --price does; one item at a time.")
     if rows:
-        title = "prices: the plan stays while the price is between"
-        yield Section(title, ("item", "today CNY", "from", "to", "below", "above"), rows, note)
+        title = say("prices: the plan stays while the price is between")
+        columns = (say("item"), say("today CNY"), say("from"), say("to"), say("below"), say("above"))
+        yield Section(title, columns, rows, note)
     if free:
-        yield Section("whatever the price of one of these, the plan stays", (), [(", ".join(free),)])
+        yield Section(say("whatever the price of one of these, the plan stays"), (), [(listed(free),)])
 
 
 def _outside(one: PriceRange | FigureRange, told: Teller) -> tuple[str, str]:
-    below = "nothing fits" if one.nothing_below else told.rig(one.below) if one.below is not None else ""
-    above = "nothing fits" if one.nothing_above else told.rig(one.above) if one.above is not None else ""
+    below = say("nothing fits") if one.nothing_below else told.rig(one.below) if one.below is not None else ""
+    above = say("nothing fits") if one.nothing_above else told.rig(one.above) if one.above is not None else ""
     return below, above
 
 
@@ -167,13 +204,15 @@ def _figures(figures: Sequence[FigureRange], told: Teller) -> Section:
     rows = []
     for one in figures:
         scale, unit, digits = (MIB_PER_GB, "MiB", 0) if one.unit == "GB" else (1, one.unit, 3)
-        low = "any" if one.low is None else number(one.low * scale, digits)
-        high = "any" if one.high is None else number(one.high * scale, digits)
-        name = FIGURE_WORDS.get(one.field, one.field) + (f", {unit}" if unit else "")
+        low = say("any") if one.low is None else number(one.low * scale, digits)
+        high = say("any") if one.high is None else number(one.high * scale, digits)
+        name = say(FIGURE_WORDS.get(one.field, one.field))
+        if unit:
+            name = say("{figure}, {unit}", figure=name, unit=unit_words(unit))
         rows.append((name, number(one.today * scale, digits), low, high, *_outside(one, told)))
     return Section(
-        "uncertain figures of the workload: the plan stays while each is between",
-        ("figure", "today", "from", "to", "below", "above"),
+        say("uncertain figures of the workload: the plan stays while each is between"),
+        (say("figure"), say("today"), say("from"), say("to"), say("below"), say("above")),
         rows,
     )
 
@@ -193,18 +232,18 @@ def alternatives_section(alternatives: Sequence[Alternative]) -> Section:
                 money(one.rig.cost_cny),
                 duration(one.rig.epoch_hours),
                 number(one.rig.wall_power_w, 0),
-                loses + (f" (but {better})" if better else ""),
+                say("{loses} (but {better})", loses=loses, better=better) if better else loses,
             )
         )
     return Section(
-        "the best plans, distinct in card, count or platform",
-        ("", "rig", "batch", "CNY", "epoch", "W", "loses by"),
+        say("the best plans, distinct in card, count or platform"),
+        ("", say("rig"), say("batch"), say("CNY"), say("epoch"), "W", say("loses by")),
         rows,
     )
 
 
 def _better(differences: Sequence[Difference]) -> str:
-    return ", ".join(difference_words(d) for d in differences if d.worse_by < 0)
+    return listed(difference_words(d) for d in differences if d.worse_by < 0)
 
 
 def _cards(cards: Sequence[CardAccount], told: Teller) -> Iterator[Section]:
@@ -212,17 +251,20 @@ def _cards(cards: Sequence[CardAccount], told: Teller) -> Iterator[Section]:
     for card in cards:
         if card.status == "no_price":
             continue
-        verdict = "excluded" if card.best is None else told.rig(card.best)
-        if card.status == "chosen":
-            verdict += ": chosen"
-        elif card.best is not None:
-            verdict += f": {difference_words(card.decided_by)}"
+        if card.best is None:
+            verdict = say("excluded")
+        elif card.status == "chosen":
+            verdict = say("{rig}: chosen", rig=told.rig(card.best))
+        else:
+            verdict = say("{rig}: {loses}", rig=told.rig(card.best), loses=difference_words(card.decided_by))
         rows.append((card.card_name, verdict, miss_words(card)))
     if rows:
-        yield Section("every card", ("card", "its best rig, and what it loses by", "what does not fit"), rows)
+        yield Section(
+            say("every card"), (say("card"), say("its best rig, and what it loses by"), say("what does not fit")), rows
+        )
     unpriced = [card.card_id for card in cards if card.status == "no_price"]
     if unpriced:
-        yield Section("no price, never chosen", (), [(", ".join(unpriced),)])
+        yield Section(say("no price, never chosen"), (), [(listed(unpriced),)])
 
 
 def frontier_sections(frontier: Frontier) -> Iterator[Section]:
@@ -234,8 +276,7 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
         plan = point.plan
         rows.append(
             (
-                f"{plan.card_count}x {plan.card_name} at {plan.power_limit_w} W"
-                + ("" if one_platform else f" on {plan.platform_name}"),
+                _rig_of(plan, one_platform),
                 money(plan.cost_cny),
                 str(plan.total_batch),
                 duration(plan.epoch_hours.expected),
@@ -243,12 +284,41 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
                 number(plan.total_batch * 1e5 / max(float(plan.cost_cny), 0.01), 2),
             )
         )
-    proved = "proved complete" if frontier.complete else "not complete: time ran out, and only what is proved is shown"
-    where = f"all on {frontier.points[0].plan.platform_name}; " if rows and one_platform else ""
-    count = "no plan fits" if not rows and frontier.complete else f"{len(rows)} points"
-    yield Section(
-        f"{AXIS_WORDS[first]} against {AXIS_WORDS[second]}: every plan that no other beats on both",
-        ("rig", "CNY", "batch", "epoch", "W", "samples per 100,000 CNY"),
-        rows,
-        note=f"{count}, {proved}; {where}{frontier.what_ifs} what-ifs, {frontier.total_ms:,.0f} ms",
+    if not rows and frontier.complete:
+        count = say("no plan fits")
+    else:
+        count = say("{n} points", n=len(rows))
+    proved = (
+        say("proved complete")
+        if frontier.complete
+        else say("not complete: time ran out, and only what is proved is shown")
     )
+    solved = say("{count} what-ifs, {ms} ms", count=frontier.what_ifs, ms=f"{frontier.total_ms:,.0f}")
+    if rows and one_platform:
+        platform = frontier.points[0].plan.platform_name
+        note = say(
+            "{points}, {proved}; all on {platform}; {solved}",
+            points=count,
+            proved=proved,
+            platform=platform,
+            solved=solved,
+        )
+    else:
+        note = say("{points}, {proved}; {solved}", points=count, proved=proved, solved=solved)
+    yield Section(
+        say(
+            "{first} against {second}: every plan that no other beats on both",
+            first=say(AXIS_WORDS[first]),
+            second=say(AXIS_WORDS[second]),
+        ),
+        (say("rig"), say("CNY"), say("batch"), say("epoch"), "W", say("samples per 100,000 CNY")),
+        rows,
+        note=note,
+    )
+
+
+def _rig_of(plan: Plan, one_platform: bool) -> str:
+    said = {"count": plan.card_count, "card": plan.card_name, "watts": plan.power_limit_w}
+    if one_platform:
+        return say("{count}x {card} at {watts} W", **said)
+    return say("{count}x {card} at {watts} W on {platform}", **said, platform=plan.platform_name)

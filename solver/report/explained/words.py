@@ -8,49 +8,69 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from solver.domain.explanation import CardAccount, Change, Difference, Explanation, Rig
-from solver.report.wording import GOAL_WORDS, STATUS_WORDS, duration, money, number
+from solver.domain.language import listed, message, say
+from solver.report.wording import (
+    GOAL_WORDS,
+    STATUS_WORDS,
+    answer_words,
+    duration,
+    limit_words,
+    money,
+    number,
+    unit_words,
+    yuan,
+)
 
-_MORE: dict[str, str] = {
-    "budget": "{by} CNY more",
-    "card_count": "{by} more card{s} allowed",
-    "expansion_slots": "{by} more expansion slot{s} on the platform",
-    "pcie_x16_slots": "{by} more PCIe x16 slot{s} on the platform",
-    "wall_power": "{by} W more at the wall",
-    "psu": "a power supply of {by} W more",
-    "psu[power connectors]": "power cables for {by} more card{s}",
-    "case_cooling": "{by} W more cooling in the case",
-    "case_cooling[axial cards]": "a case that takes {by} more axial card{s}",
-    "case_cooling[passive cards without ducted air]": "ducted air for passive cards",
-    "card_length": "{by} mm more room for the card",
-    "room_cooling": "{by} W more cooling in the room",
-    "host_ram": "{by} GB more host RAM",
-    "stock": "{by} more card{s} in stock",
-    "condition": "used offers allowed",
-    "include": "the include list dropped",
-    "exclude": "the exclude list dropped",
-    "nvlink": "NVLink not required",
-    "precision": "a workload that may run in FP16",
-    "power_limit": "the power limit not fixed",
-    "vram": "{by} GB ({units} MiB) more memory on every card",
-    "min_batch": "{by} sample{s} less in the batch",
-    "max_epoch": "{by} days more for an epoch",
+_MORE: dict[str, tuple[str, ...]] = {
+    "budget": (message("{by} CNY more"),),
+    "card_count": (message("{by} more card allowed"), message("{by} more cards allowed")),
+    "expansion_slots": (
+        message("{by} more expansion slot on the platform"),
+        message("{by} more expansion slots on the platform"),
+    ),
+    "pcie_x16_slots": (
+        message("{by} more PCIe x16 slot on the platform"),
+        message("{by} more PCIe x16 slots on the platform"),
+    ),
+    "wall_power": (message("{by} W more at the wall"),),
+    "psu": (message("a power supply of {by} W more"),),
+    "psu[power connectors]": (message("power cables for {by} more card"), message("power cables for {by} more cards")),
+    "case_cooling": (message("{by} W more cooling in the case"),),
+    "case_cooling[axial cards]": (
+        message("a case that takes {by} more axial card"),
+        message("a case that takes {by} more axial cards"),
+    ),
+    "case_cooling[passive cards without ducted air]": (message("ducted air for passive cards"),),
+    "card_length": (message("{by} mm more room for the card"),),
+    "room_cooling": (message("{by} W more cooling in the room"),),
+    "host_ram": (message("{by} GB more host RAM"),),
+    "stock": (message("{by} more card in stock"), message("{by} more cards in stock")),
+    "condition": (message("used offers allowed"),),
+    "include": (message("the include list dropped"),),
+    "exclude": (message("the exclude list dropped"),),
+    "nvlink": (message("NVLink not required"),),
+    "precision": (message("a workload that may run in FP16"),),
+    "power_limit": (message("the power limit not fixed"),),
+    "vram": (message("{by} GB ({units} MiB) more memory on every card"),),
+    "min_batch": (message("{by} sample less in the batch"), message("{by} samples less in the batch")),
+    "max_epoch": (message("{by} days more for an epoch"),),
 }
-"""A limit loosened, in words; a limit without words of its own is told by name and unit."""
+"""A limit loosened, in words (by one, and by more); a limit without words of its own is told by name and unit."""
 
 FIGURE_WORDS = {
-    "reserve_gb": "memory reserve",
-    "compute_share": "compute-bound share",
-    "fixed_s": "fixed time of a step",
-    "per_sample_s": "time of a sample (reference card)",
+    "reserve_gb": message("memory reserve"),
+    "compute_share": message("compute-bound share"),
+    "fixed_s": message("fixed time of a step"),
+    "per_sample_s": message("time of a sample (reference card)"),
 }
 AXIS_WORDS = {
-    "batch": "batch",
-    "cost": "cost",
-    "epoch": "epoch",
-    "wall_power": "wall power",
-    "cost_per_sample": "cost per sample",
-    "watts": "wall power",
-    "value": "value",
+    "batch": message("batch"),
+    "cost": message("cost"),
+    "epoch": message("epoch"),
+    "wall_power": message("wall power"),
+    "cost_per_sample": message("cost per sample"),
+    "watts": message("wall power"),
+    "value": message("value"),
 }
 
 
@@ -62,25 +82,36 @@ class Teller:
 
     def rig(self, rig: Rig) -> str:
         """'3x A100 80GB PCIe at 300 W'."""
-        words = f"{rig.card_count}x {rig.card_name} at {rig.power_limit_w} W"
-        if not self.one_platform:
-            words += f" on {rig.platform_name}"
-        return words + (", used" if rig.with_used else "")
+        said = {"count": rig.card_count, "card": rig.card_name, "watts": rig.power_limit_w}
+        if self.one_platform:
+            words = say("{count}x {card} at {watts} W", **said)
+        else:
+            words = say("{count}x {card} at {watts} W on {platform}", **said, platform=rig.platform_name)
+        return say("{rig}, used", rig=words) if rig.with_used else words
 
     def plan(self, rig: Rig) -> str:
         """The rig with its batch, cost and epoch."""
-        figures = f"{rig.total_batch} samples, {money(rig.cost_cny)} CNY, {duration(rig.epoch_hours)} an epoch"
-        return f"{self.rig(rig)}: {figures}"
+        return say(
+            "{rig}: {batch} samples, {cost}, {time} an epoch",
+            rig=self.rig(rig),
+            batch=rig.total_batch,
+            cost=yuan(rig.cost_cny),
+            time=duration(rig.epoch_hours),
+        )
 
 
 def change_words(change: Change) -> str:
     """A limit loosened: '6,400 CNY more (66,400 in all)'."""
     name = f"{change.limit}[{change.part}]" if change.part else change.limit
-    generic = f"{name} off" if change.switched_off else f"{{by}} {change.unit} more of {name}"
-    words = _MORE.get(name, generic).format(
-        by=amount(change), units=f"{change.by_units:,}", s="" if change.by == 1 else "s"
-    )
-    return words if change.to is None else f"{words} ({amount(change, change.to)} in all)"
+    by, units = amount(change), f"{change.by_units:,}"
+    known = _MORE.get(name)
+    if known is not None:
+        words = say(known[0] if change.by == 1 else known[-1], by=by, units=units)
+    elif change.switched_off:
+        words = say("{limit} off", limit=name)
+    else:
+        words = say("{by} {unit} more of {limit}", by=by, unit=unit_words(change.unit), limit=name)
+    return words if change.to is None else say("{change} ({to} in all)", change=words, to=amount(change, change.to))
 
 
 def amount(change: Change, value: float | None = None) -> str:
@@ -94,16 +125,19 @@ def amount(change: Change, value: float | None = None) -> str:
 def difference_words(difference: Difference | None) -> str:
     """'2 samples fewer', '3,000 CNY dearer'; an empty difference is a tie broken by name."""
     if difference is None:
-        return "equal in all figures; ids and counts decide"
+        return say("equal in all figures; ids and counts decide")
     by, worse = abs(difference.worse_by), difference.worse_by > 0
-    words = {
-        "batch": f"{number(by, 0)} samples {'fewer' if worse else 'more'}",
-        "cost": f"{money(round(by, 2))} CNY {'dearer' if worse else 'cheaper'}",
-        "epoch": f"{duration(by)} {'longer' if worse else 'shorter'} an epoch",
-        "wall_power": f"{number(by, 0)} W {'more' if worse else 'less'}",
-        "cost_per_sample": f"{money(round(by, 2))} CNY a sample {'dearer' if worse else 'cheaper'}",
-    }
-    return words[difference.axis]
+    match difference.axis:
+        case "batch":
+            return say("{n} samples fewer" if worse else "{n} samples more", n=number(by, 0))
+        case "cost":
+            return say("{money} dearer" if worse else "{money} cheaper", money=yuan(round(by, 2)))
+        case "epoch":
+            return say("{time} longer an epoch" if worse else "{time} shorter an epoch", time=duration(by))
+        case "wall_power":
+            return say("{n} W more" if worse else "{n} W less", n=number(by, 0))
+        case "cost_per_sample":
+            return say("{money} a sample dearer" if worse else "{money} a sample cheaper", money=yuan(round(by, 2)))
 
 
 def miss_words(card: CardAccount) -> str:
@@ -111,18 +145,26 @@ def miss_words(card: CardAccount) -> str:
     miss = card.miss
     if miss is None:
         return ""
-    parts = []
-    for row in miss.broken:
-        name = row.limit + (f" ({row.part})" if row.part else "")
-        wanted = "of at least" if row.at_least else "of"
-        parts.append(f"{name} {_measure(row.used)} {wanted} {_measure(row.capacity)} {row.unit}")
-    words = f"{miss.rig.card_count}x at {miss.rig.power_limit_w} W: " + ", ".join(parts)
+    broken = listed(
+        say(
+            "{limit} {used} of at least {capacity} {unit}" if row.at_least else "{limit} {used} of {capacity} {unit}",
+            limit=limit_words(row.limit, row.part),
+            used=_measure(row.used),
+            capacity=_measure(row.capacity),
+            unit=unit_words(row.unit),
+        )
+        for row in miss.broken
+    )
+    said = {"count": miss.rig.card_count, "watts": miss.rig.power_limit_w, "broken": broken}
     if miss.fits_w is not None:
         low, high = miss.fits_w
-        words += f"; fits at {high} W" + (" or less" if low < high else "")
-    elif miss.nearest is not None:
-        words += f"; {miss.nearest.card_count}x at {miss.nearest.power_limit_w} W fits"
-    return words
+        if low < high:
+            return say("{count}x at {watts} W: {broken}; fits at {high} W or less", **said, high=high)
+        return say("{count}x at {watts} W: {broken}; fits at {high} W", **said, high=high)
+    if miss.nearest is not None:
+        fewer, less = miss.nearest.card_count, miss.nearest.power_limit_w
+        return say("{count}x at {watts} W: {broken}; {fewer}x at {less} W fits", **said, fewer=fewer, less=less)
+    return say("{count}x at {watts} W: {broken}", **said)
 
 
 def _measure(value: float) -> str:
@@ -133,15 +175,27 @@ def headline(explanation: Explanation) -> str:
     """The answer in one line."""
     result, plan = explanation.result, explanation.result.plan
     if plan is None:
-        return f"{GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}"
-    return (
-        f"{GOAL_WORDS[result.goal]}: {plan.card_count}x {plan.card_name} at {plan.power_limit_w} W on "
-        f"{plan.platform_name}, {plan.total_batch} samples, {money(plan.cost_cny)} CNY, "
-        f"{duration(plan.epoch_hours.expected)} an epoch; {STATUS_WORDS[result.status]}"
+        return answer_words(result)
+    return say(
+        "{goal}: {count}x {card} at {watts} W on {platform}, {batch} samples, {cost}, {time} an epoch; {status}",
+        goal=say(GOAL_WORDS[result.goal]),
+        count=plan.card_count,
+        card=plan.card_name,
+        watts=plan.power_limit_w,
+        platform=plan.platform_name,
+        batch=plan.total_batch,
+        cost=yuan(plan.cost_cny),
+        time=duration(plan.epoch_hours.expected),
+        status=say(STATUS_WORDS[result.status]),
     )
 
 
 def footer(explanation: Explanation) -> str:
     """How it was found, and whether it is all there is."""
-    words = f"{explanation.what_ifs:,} what-ifs solved for this, {explanation.total_ms:,.0f} ms"
-    return words if explanation.complete else words + "; not complete: not everything was proved in the time given"
+    counted = {"count": f"{explanation.what_ifs:,}", "ms": f"{explanation.total_ms:,.0f}"}
+    if explanation.complete:
+        return say("{count} what-ifs solved for this, {ms} ms", **counted)
+    return say(
+        "{count} what-ifs solved for this, {ms} ms; not complete: not everything was proved in the time given",
+        **counted,
+    )
