@@ -25,14 +25,13 @@ from solver.domain.errors import (
     os_reason,
     shown,
 )
-from solver.domain.language import say
+from solver.domain.language import listed, say
 from solver.domain.problem import Problem, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 
 KINDS: dict[str, type[Record]] = {"cards": Card, "platforms": Platform, "workloads": Workload, "offers": Offer}
 DEFAULT_WORKLOAD = "guide-6b"
 MAX_FILES = 200
-_KIND_LIST = ", ".join(KINDS)
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,10 @@ def _place(fault: Violation) -> tuple[str, int]:
     file, _, rest = fault.field.partition(":")
     line = rest.partition(":")[0]
     return file, int(line) if line.isdecimal() else 0
+
+
+def _kinds() -> str:
+    return listed(KINDS)
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -29,7 +29,8 @@ MOST_ALTERNATIVES = 1000
     "explain",
     cls=GroupedCommand,
     help=message(
-        "Say why: limits in conflict and the cheapest ways out where nothing fits; where something does, what binds, how far prices and figures may move, what else there is, and what became of every card."
+        "Say why: limits in conflict and the cheapest ways out where nothing fits; where something does, what binds, "
+        "how far prices and figures may move, what else there is, and what became of every card."
     ),
     epilog="Examples: solver-cli explain --budget 60000 --min-batch 12 ; solver-cli explain --budget 300000",
 )

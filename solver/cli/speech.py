@@ -1,8 +1,8 @@
 """The language of the command line: from --lang, SOLVER_CLI_LANG or the locale; and help that is said when it is read.
 
 Decorators run before anybody knows the reader's language, so options and commands keep their help in English and say it
-each time Click asks for it. Click's own words (usage, errors, section titles) are in our catalogue too: `gettext`, which
-Click calls, is pointed at it.
+each time Click asks for it. Click's own words (usage, errors, section titles) are in our catalogue too: `gettext`,
+which Click calls, is pointed at it.
 """
 
 from __future__ import annotations

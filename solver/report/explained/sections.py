@@ -284,10 +284,7 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
                 number(plan.total_batch * 1e5 / max(float(plan.cost_cny), 0.01), 2),
             )
         )
-    if not rows and frontier.complete:
-        count = say("no plan fits")
-    else:
-        count = say("{n} points", n=len(rows))
+    count = say("no plan fits") if not rows and frontier.complete else say("{n} points", n=len(rows))
     proved = (
         say("proved complete")
         if frontier.complete
