@@ -19,7 +19,7 @@ from solver.domain.errors import SolverFailure
 from solver.domain.explanation import FigureRange
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.problem import Problem
-from solver.domain.records import Workload
+from solver.domain.records import Spread, Workload
 from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
 from solver.explain.timing import Timing
@@ -44,12 +44,19 @@ class Figure:
 
 
 def changed(problem: Problem, figure: Figure, steps: int) -> Problem:
-    """The question with another value of the figure; the interval of the compute share is widened to hold it."""
+    """The question with another value of the figure, and no spread of it; the compute share's is widened to hold it."""
     value = figure.value(steps)
-    fields: dict[str, Any] = {**dict(problem.workload), figure.field: value}
+    work = problem.workload
+    fields: dict[str, Any] = {**dict(work), figure.field: value}
+    # An exact spread instead of none: other spreads of times must go on to count in place of the measured steps.
+    fields["spreads"] = tuple(
+        Spread(field=each.field, low=value, high=value, basis=each.basis) if each.field == figure.field else each
+        for each in work.spreads
+    )
+    fields["estimated"] = tuple(name for name in work.estimated if name != figure.field)
     if figure.field == "compute_share":
-        fields["compute_share_low"] = min(value, problem.workload.compute_share_low)
-        fields["compute_share_high"] = max(value, problem.workload.compute_share_high)
+        fields["compute_share_low"] = min(value, work.compute_share_low)
+        fields["compute_share_high"] = max(value, work.compute_share_high)
     return problem.replaced(workload=Workload.model_validate(fields))
 
 
@@ -102,14 +109,16 @@ def _steps(timing: Timing, batch: Ints) -> Ints:
 
 
 def _fixed(timing: Timing) -> Walk:
-    """The fixed time of a step: epoch = steps * f(n) * fixed + steps * micro-batch * sample time, in whole numbers."""
+    """The fixed time of a micro-step: an epoch is a whole multiple of it, and what does not depend on it."""
     before, after, good = _split(timing)
     micro = timing.micro_batch(timing.today.reserve_mib)
-    steps = _steps(timing, timing.count * micro)
+    steps = _steps(timing, timing.count * micro * timing.accumulation)
     end = FIGURES[2].high
     if np.any(timing.epoch_us(fixed_ms=end)[good] >= NEVER_US):
         raise OutOfTime  # 31,700 years: beyond what the arithmetic tells apart
-    slope, start = steps * timing.scaling, steps * micro * timing.today_sample_us
+    micro_steps = steps * timing.accumulation
+    slope = micro_steps * timing.fixed_per_ms
+    start = micro_steps * micro * timing.today_sample_us[0] + steps * timing.optimizer_us[0]
     at = np.flatnonzero(good)
     one = np.ones(len(at), dtype=np.int64)
     return Lines.of(timing.at[at], before[at], slope[at], start[at], one, after[at], timing.epoch_cap_us)
@@ -128,7 +137,8 @@ def _share(timing: Timing) -> Walk:
 def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure) -> Walk:
     before, after, good = _split(timing)
     micro = timing.micro_batch(timing.today.reserve_mib)
-    steps = _steps(timing, timing.count * micro)
+    steps = _steps(timing, timing.count * micro * timing.accumulation)
+    micro_steps = steps * timing.accumulation
     if np.any(timing.epoch_us(**figure(of.high))[good] >= NEVER_US):
         raise OutOfTime
     parts = {"per_sample_ms": timing.today.per_sample_ms, "k": timing.today.compute_share_milli}
@@ -141,14 +151,15 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
 
     (low, *exactly_low), (high, *exactly_high) = sample_at(of.low), sample_at(of.high)
     each = (high - low) / (of.high - of.low)
-    slope = steps * micro * each
-    start = steps * (timing.today.fixed_ms * timing.scaling + micro * (low - each * of.low))
+    rest = micro_steps * timing.fixed_us[0] + steps * timing.optimizer_us[0]
+    slope = micro_steps * micro * each
+    start = rest + micro_steps * micro * (low - each * of.low)
     # Half a microsecond a sample by rounding, and what floating point may be off.
-    error = steps * micro * 0.5 + 1e-9 * (steps * timing.today.fixed_ms * timing.scaling + np.abs(slope) * of.high) + 1
+    error = micro_steps * micro * 0.5 + 1e-9 * (rest + np.abs(slope) * of.high) + 1
     error[np.maximum(low, high) >= physics.SLOWEST_SAMPLE_US] = np.inf
     at = np.flatnonzero(good)
     # A line is known by two of its points: pairs that share both round alike everywhere.
-    profile = dense_rank((steps, micro, timing.today.fixed_ms * timing.scaling, *exactly_low, *exactly_high))
+    profile = dense_rank((micro_steps, micro, rest, *exactly_low, *exactly_high))
 
     def exact(positions: Ints, values: Ints) -> Ints:
         among = at[positions]
@@ -205,7 +216,9 @@ def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[
     """
     space = timing.space
     found: list[tuple[Figure, Edge, Edge]] = []
-    for figure in FIGURES:
+    # A time that is one of several paces at this end of the intervals moves nothing by itself.
+    figures = FIGURES if space.problem.confidence == "expected" else FIGURES[:1] + (FIGURES[2:] if timing.moves else ())
+    for figure in figures:
         try:
             walk = figure.walk(timing)
             today = figure.today(timing)
@@ -225,7 +238,7 @@ def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[
                 asked += [WhatIf(Space.of(changed(space.problem, figure, s))) for s in (end.last, end.last + direction)]
     answers = iter(zip(asked, best_of_each(asked, patience), strict=True))
     ranges = tuple(_record(space, best, figure, down, up, answers) for figure, down, up in found)
-    return ranges, len(found) == len(FIGURES)
+    return ranges, len(found) == len(figures)
 
 
 def _record(space: Space, best: int, figure: Figure, down: Edge, up: Edge, answers: Any) -> FigureRange:
@@ -243,6 +256,6 @@ def _record(space: Space, best: int, figure: Figure, down: Edge, up: Edge, answe
         field=figure.field,
         unit=figure.unit,
         step=1 / figure.steps_per_unit,
-        today=float(getattr(space.problem.workload, figure.field)),
+        today=float(space.problem.workload.figure(figure.field, space.problem.confidence)),
         **ends,
     )
