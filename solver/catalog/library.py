@@ -104,7 +104,7 @@ def read_entries(folder: Path) -> dict[str, list[Entry]]:
         except InvalidProblem as error:
             faults.extend(error.violations)
             continue
-        faults.extend(_collect(document, file.name, entries))
+        faults.extend(collect(document, file.name, entries))
     if not faults and not any(entries.values()):
         raise InvalidProblem.of("catalog", str(folder), "holds no entry; lists under " + _KIND_LIST + " are needed")
     faults.extend(_doubled(entries))
@@ -137,7 +137,8 @@ def _files_of(folder: Path) -> list[Path]:
     return files
 
 
-def _collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[Violation]:
+def collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[Violation]:
+    """Add the entries of a parsed file to those found before, and return the faults of all others."""
     if document is None:
         return []
     if not isinstance(document, Mapping):

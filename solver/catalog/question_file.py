@@ -63,10 +63,15 @@ def question_text(question: Map[str, Any]) -> str:
         f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
         "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
     )
-    body: str = yaml.dump(
-        dict(question), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=110, default_flow_style=False
+    return head + yaml_text(question)
+
+
+def yaml_text(values: Map[str, Any]) -> str:
+    """Plain data (mappings, lists, texts, numbers) as YAML that the guarded reader reads back as the same values."""
+    text: str = yaml.dump(
+        dict(values), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=110, default_flow_style=False
     )
-    return head + body
+    return text
 
 
 class _Writer(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "whatif": ("solver.cli.whatif", "Thousands of what-if questions from a file; resume, compare, replay."),
     "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
     "catalog": ("solver.cli.catalog", "List, show and validate cards, platforms, prices and workloads."),
+    "workload": ("solver.cli.workload", "Training jobs: ready ones, from a model's shape, from measured steps."),
     "schema": ("solver.cli.schema", "Print the JSON Schema of question files."),
     "completion": ("solver.cli.completion", "Print the completion script of a shell."),
 }

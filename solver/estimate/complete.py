@@ -109,7 +109,7 @@ def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
     figures = _figures(inputs)
     made: dict[str, Any] = {name: value for name, value in _plain(inputs, kept).items() if name not in kept}
     spreads = [spread for spread in _spreads(fields.get("spreads")) if not _is_ours(spread, stale)]
-    held = {spread["field"] if isinstance(spread, Mapping) else spread.field for spread in spreads}
+    held = {_field(spread) for spread in spreads}
     for name, ends in figures.items():
         if name in kept:
             continue
@@ -117,6 +117,7 @@ def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
         if name not in held:
             basis: Tag = "assumed" if name == "reserve_gb" else "estimated"
             spreads.append(Spread(field=name, low=low, high=high, basis=basis))  # type: ignore[arg-type]
+    spreads.sort(key=lambda spread: FIGURES.index(_field(spread)))
     return {**kept, **made, "spreads": tuple(spreads), "estimated": tuple(sorted(made))}
 
 
@@ -142,12 +143,15 @@ def _spreads(given: Any) -> list[Any]:
     return list(given)
 
 
+def _field(spread: Any) -> str:
+    name: str = spread["field"] if isinstance(spread, Mapping) else spread.field
+    return name
+
+
 def _is_ours(spread: Any, stale: Iterable[str]) -> bool:
     """Whether an estimate made this spread: measured and calibrated ones of an absent figure are somebody's."""
-    field, basis = (
-        (spread.field, spread.basis) if isinstance(spread, Spread) else (spread["field"], spread.get("basis"))
-    )
-    return field in stale and basis in ("estimated", "assumed")
+    basis = spread.get("basis") if isinstance(spread, Mapping) else spread.basis
+    return _field(spread) in stale and basis in ("estimated", "assumed")
 
 
 def _validated(fields: Mapping[str, Any]) -> _Inputs:

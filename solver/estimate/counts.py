@@ -6,6 +6,7 @@ an architecture has a matrix that these do not have.
 
 from __future__ import annotations
 
+from solver.domain.errors import InvalidProblem
 from solver.domain.shape import ModelShape
 
 
@@ -59,3 +60,18 @@ def largest_layer_parameters(shape: ModelShape) -> int:
         shape.hidden * shape.ffn,
         shape.hidden * shape.heads * head_width(shape),
     )
+
+
+def fitting_ffn(shape: ModelShape, parameters: int) -> int:
+    """The inner width of the MLP with which the shape comes nearest to so many parameters.
+
+    Raises:
+        InvalidProblem: all else has more parameters already.
+    """
+    without, wider = (parameter_count(ModelShape.model_validate({**dict(shape), "ffn": width})) for width in (1, 2))
+    each = wider - without
+    width = 1 + round((parameters - without) / each)
+    if not 1 <= width <= 10_000_000:
+        allowed = f"must be above {without:,}: embeddings and attention of these sizes have that many"
+        raise InvalidProblem.of("--params", parameters, allowed if width < 1 else "is too many for these sizes")
+    return width
