@@ -42,7 +42,7 @@ def test_show(run_cli: RunCli) -> None:
     guide = json.loads(run_cli("workload", "show", "guide-6b", "--format", "json").out)["figures"]["fixed_s"]
     assert (guide["low"], guide["expected"], guide["high"]) == (19.166, 26.5, 27.5)
     told = run_cli("workload", "show", "qwen2.5-7b").out
-    assert "4 of keys and values" in told
+    assert "4 heads of keys and values" in told
     assert "published: 7,615,616,512, +0.00 %" in told
     assert "## Full-parameter" in run_cli("workload", "show", "guide-6b", "--format", "markdown").out
 
@@ -107,10 +107,12 @@ def test_calibrate(run_cli: RunCli, tmp_path: Path) -> None:
     assert work.host_ram_per_extra_card_gb == 4
     assert work.id == "mine-calibrated"
     assert work.tag_of("per_sample_s") == work.tag_of("per_sample_gb") == "calibrated"
-    # Without -o it only tells.
-    told = run_cli("workload", "calibrate", str(log), "--base", str(base))
-    assert told.code == 0
-    assert "per_sample_gb" in told.out
+    # Without -o it only tells, people or programs.
+    assert "per_sample_gb" in run_cli("workload", "calibrate", str(log), "--base", str(base)).out
+    told = run_cli("workload", "calibrate", str(log), "--base", str(base), "--format", "json").json
+    assert [fit["kind"] for fit in told["fits"]] == ["seconds", "gpu_mib", "host_gb"]
+    assert told["fits"][0]["figures"]["per_sample_s"]["expected"] == 2
+    assert len(told["fits"][1]["residuals"]) == 5
 
 
 def test_calibrate_the_guide(run_cli: RunCli) -> None:

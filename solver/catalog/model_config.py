@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from solver.catalog.reading import read_file
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest, shown
+from solver.domain.language import say
 from solver.domain.records import ModelShape, known_keys
 
 MAX_BYTES = 2**20
@@ -31,13 +32,14 @@ def read_model_config(path: Path) -> ModelShape:
         InvalidProblem: unreadable, too large, not JSON, of an unknown architecture, or a size is missing or impossible.
     """
     if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
-        raise InvalidProblem.of(str(path), None, "is not a file")
+        raise InvalidProblem.of(str(path), None, say("is not a file"))
     data = read_file(path)
     if len(data) > MAX_BYTES:
-        raise InvalidProblem.of(path.name, None, f"is larger than {MAX_BYTES // 2**20} MiB: not a config.json")
+        allowed = say("is larger than {mib} MiB: not a config.json", mib=MAX_BYTES // 2**20)
+        raise InvalidProblem.of(path.name, None, allowed)
     config = _parsed(data, path.name)
     if not isinstance(config, Mapping):
-        raise InvalidProblem.of(path.name, None, "must be one JSON object, as a model's config.json is")
+        raise InvalidProblem.of(path.name, None, say("must be one JSON object, as a model's config.json is"))
     return shape_of(config, path.name)
 
 
@@ -50,11 +52,11 @@ def shape_of(config: Mapping[str, Any], name: str = "config.json") -> ModelShape
     kind = _architecture(config, name)
     for key in _EXPERTS:
         if config.get(key) not in (None, 0, 1):
-            raise InvalidProblem.of(f"{name}: {key}", None, "mixtures of experts are not known")
+            raise InvalidProblem.of(f"{name}: {key}", None, say("mixtures of experts are not known"))
     try:
         fields = _LAYOUTS[kind](_Config(config, name))
     except RecursionError:  # a value nested to the limit, in a message
-        raise InvalidProblem.of(name, None, "is nested too deep") from None
+        raise InvalidProblem.of(name, None, say("is nested too deep")) from None
     try:
         return ModelShape.model_validate({**fields, "family": kind})
     except ValidationError as error:
@@ -72,11 +74,15 @@ def _architecture(config: Mapping[str, Any], name: str) -> str:
     if kind is None:
         if config.get("architectures") is None:
             return "generic"
-        allowed = "is required beside architectures; known: " + ", ".join(sorted(_LAYOUTS))
+        allowed = say("is required beside architectures; known: {known}", known=", ".join(sorted(_LAYOUTS)))
         raise InvalidProblem.of(f"{name}: model_type", None, allowed)
     if not isinstance(kind, str) or kind not in _LAYOUTS:
         guess = nearest(kind, _LAYOUTS) if isinstance(kind, str) else ""
-        allowed = f"is not a known architecture{guess}; known: {', '.join(sorted(_LAYOUTS))}. State the shape instead"
+        allowed = say(
+            "is not a known architecture{guess}; known: {known}. State the shape instead",
+            guess=guess,
+            known=", ".join(sorted(_LAYOUTS)),
+        )
         raise InvalidProblem.of(f"{name}: model_type", kind if isinstance(kind, str) else None, allowed)
     return kind
 
@@ -92,7 +98,7 @@ class _Config:
         """The whole number under the first of these keys that is there."""
         found = self.number_or(None, *keys)
         if found is None:
-            raise InvalidProblem.of(f"{self.name}: {keys[0]}", None, "is required")
+            raise InvalidProblem.of(f"{self.name}: {keys[0]}", None, say("is required"))
         return found
 
     def number_or(self, other: int | None, *keys: str) -> int | None:
@@ -102,7 +108,7 @@ class _Config:
             if value is not None:
                 if isinstance(value, bool) or not isinstance(value, int):
                     plain = value if isinstance(value, (str, float)) else None
-                    raise InvalidProblem.of(f"{self.name}: {key}", plain, "must be a whole number")
+                    raise InvalidProblem.of(f"{self.name}: {key}", plain, say("must be a whole number"))
                 return value
         return other
 
@@ -113,7 +119,7 @@ class _Config:
             return other
         if not isinstance(value, bool):
             plain = value if isinstance(value, (str, int, float)) else None
-            raise InvalidProblem.of(f"{self.name}: {key}", plain, "must be true or false")
+            raise InvalidProblem.of(f"{self.name}: {key}", plain, say("must be true or false"))
         return value
 
 
@@ -234,36 +240,38 @@ def _parsed(data: bytes, name: str) -> Any:
     for found in _NESTING.finditer(data):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found.group(), 0)
         if depth > MAX_DEPTH:
-            raise InvalidProblem.of(name, None, f"is nested deeper than {MAX_DEPTH} levels")
+            raise InvalidProblem.of(name, None, say("is nested deeper than {levels} levels", levels=MAX_DEPTH))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidProblem.of(name, None, f"is not UTF-8 text (byte {error.start})") from None
+        raise InvalidProblem.of(name, None, say("is not UTF-8 text (byte {byte})", byte=error.start)) from None
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for key, value in pairs:
             if key in made:
-                raise InvalidProblem.of(name, None, f"key {shown(key)} is given twice")
+                raise InvalidProblem.of(name, None, say("key {key} is given twice", key=shown(key)))
             made[key] = value
         return made
 
     def number(make: Callable[[str], Any]) -> Callable[[str], Any]:
         def made(digits: str) -> Any:
             if len(digits) > _LONGEST_NUMBER:
-                raise InvalidProblem.of(name, None, f"a number has more than {_LONGEST_NUMBER} characters")
+                allowed = say("a number has more than {most} characters", most=_LONGEST_NUMBER)
+                raise InvalidProblem.of(name, None, allowed)
             return make(digits)
 
         return made
 
     def refused(constant: str) -> Any:
-        raise InvalidProblem.of(name, None, f"{constant} is not a number of JSON")
+        raise InvalidProblem.of(name, None, say("{constant} is not a number of JSON", constant=constant))
 
     try:
         return json.loads(
             text, object_pairs_hook=once, parse_int=number(int), parse_float=number(float), parse_constant=refused
         )
     except json.JSONDecodeError as error:
-        raise InvalidProblem.of(f"{name}:{error.lineno}", None, f"is not JSON: {error.msg[:100]}") from None
+        allowed = say("is not JSON: {reason}", reason=error.msg[:100])
+        raise InvalidProblem.of(f"{name}:{error.lineno}", None, allowed) from None
     except RecursionError:
-        raise InvalidProblem.of(name, None, f"is nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidProblem.of(name, None, say("is nested deeper than {levels} levels", levels=MAX_DEPTH)) from None

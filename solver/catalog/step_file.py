@@ -13,6 +13,7 @@ from solver.catalog.cells import text
 from solver.catalog.reading import read_file
 from solver.catalog.tables import Bounds, Cell, tables_in
 from solver.domain.errors import InvalidProblem, Violation, nearest, shown
+from solver.domain.language import say
 from solver.estimate.measured import Row
 
 BOUNDS = Bounds(rows=5000, unpacked_bytes=24 * 2**20, tags=500_000, decimals=6)
@@ -49,8 +50,8 @@ def read_steps(path: Path) -> tuple[tuple[Row, ...], tuple[str, ...]]:
         return _rows(sheet.name, sheet.rows[head][1], sheet.rows[head + 1 :])
     first = next((row for sheet in sheets for _, row in sheet.rows), ())
     close = "".join(nearest(str(cell), COLUMNS) for cell in first[:1])
-    allowed = f"no row names the columns: seconds, gpu_mib or host_gb, beside {', '.join(COLUMNS)}{close}"
-    raise InvalidProblem.of(path.name, None, allowed)
+    allowed = say("no row names the columns: seconds, gpu_mib or host_gb, beside {known}", known=", ".join(COLUMNS))
+    raise InvalidProblem.of(path.name, None, allowed + close)
 
 
 def _is_header(row: Sequence[Cell]) -> bool:
@@ -68,7 +69,7 @@ def _rows(
     known = [COLUMNS[column] for column in names if column in COLUMNS]
     twice = sorted({column for column in known if known.count(column) > 1})
     if twice:
-        raise InvalidProblem.of(name, None, f"column {twice[0]} is given twice")
+        raise InvalidProblem.of(name, None, say("column {column} is given twice", column=twice[0]))
     unread = tuple(str(cell) for cell, column in zip(header, names, strict=True) if column not in COLUMNS and column)
     rows: list[Row] = []
     faults: list[Violation] = []
@@ -81,7 +82,7 @@ def _rows(
     if faults:
         raise InvalidProblem(faults)
     if not rows:
-        raise InvalidProblem.of(name, None, "holds no row below its header")
+        raise InvalidProblem.of(name, None, say("holds no row below its header"))
     return tuple(rows), unread
 
 
@@ -93,7 +94,8 @@ def _row(place: str, given: dict[str, str]) -> Row:
         if value is None:
             return other
         if not (value.isascii() and value.isdecimal() and len(value) <= 9 and 1 <= int(value) <= most):
-            faults.append(Violation(f"{place} {column}", shown(value), f"must be a whole number, 1 to {most:,}"))
+            allowed = say("must be a whole number, 1 to {most:,}", most=most)
+            faults.append(Violation(f"{place} {column}", shown(value), allowed))
             return other
         return int(value)
 
@@ -106,13 +108,13 @@ def _row(place: str, given: dict[str, str]) -> Row:
         except InvalidOperation:
             number = None
         if number is None or not number.is_finite() or not 0 < number <= _MEASURED[column]:
-            faults.append(Violation(f"{place} {column}", shown(value), "must be a number above 0, such as 26.5"))
+            faults.append(Violation(f"{place} {column}", shown(value), say("must be a number above 0, such as 26.5")))
             return None
         return round(number, 6)
 
     used = given.get("used", "fit")
     if used not in _USES:
-        faults.append(Violation(f"{place} use", shown(used), f"must be one of {', '.join(_USES)}"))
+        faults.append(Violation(f"{place} use", shown(used), say("must be one of {names}", names=", ".join(_USES))))
     row = Row(
         place=place,
         micro_batch=whole("micro_batch", None),
@@ -126,7 +128,7 @@ def _row(place: str, given: dict[str, str]) -> Row:
         source=given.get("source", "")[:300],
     )
     if row.micro_batch is None and (row.seconds is not None or row.gpu_mib is not None) and not faults:
-        faults.append(Violation(f"{place} micro_batch", "", "is required beside seconds and gpu_mib"))
+        faults.append(Violation(f"{place} micro_batch", "", say("is required beside seconds and gpu_mib")))
     if faults:
         raise InvalidProblem(faults)
     return row

@@ -15,6 +15,7 @@ from solver.catalog.question_file import yaml_text
 from solver.catalog.reading import Mapping, parse_yaml, read_file
 from solver.catalog.shaped import own
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.records import Workload
 from solver.domain.units import plain_number
 
@@ -34,14 +35,16 @@ def read_workload(path: Path) -> Workload:
     """
     document = parse_yaml(read_file(path), path.name)
     if not isinstance(document, Mapping) or list(document) != ["workloads"]:
-        raise InvalidProblem.of(path.name, None, "must hold a list of one workload under workloads, and nothing else")
+        allowed = say("must hold a list of one workload under workloads, and nothing else")
+        raise InvalidProblem.of(path.name, None, allowed)
     entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     faults = collect(document, path.name, entries)
     if faults:
         raise InvalidProblem(faults)
     found = entries["workloads"]
     if len(found) != 1:
-        raise InvalidProblem.of(path.name, None, f"holds {len(found)} workloads; one is needed")
+        allowed = say("holds {count} workloads; one is needed", count=len(found))
+        raise InvalidProblem.of(path.name, None, allowed)
     work: Workload = found[0].record
     return work
 

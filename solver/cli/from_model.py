@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solver.cli.question import FileName, GroupedCommand, GroupedOption, Number, Whole
-from solver.cli.workload_parts import made_workload, option, save, tell_workload
+from solver.cli.workload_parts import made_workload, option, save, tell_workload, written
 from solver.domain.errors import InvalidProblem, Violation
+from solver.domain.language import say
 
 if TYPE_CHECKING:
     from solver.domain.records import Workload
@@ -125,7 +126,7 @@ def _from_model(config: str | None, options: dict[str, Any]) -> Workload:
     if config is not None:
         if sizes:
             given = next(iter(sizes))
-            raise InvalidProblem.of("--" + given.replace("_", "-"), None, "cannot be given beside a config.json")
+            raise InvalidProblem.of("--" + given.replace("_", "-"), None, say("cannot be given beside a config.json"))
         from solver.catalog.model_config import read_model_config
 
         shape = read_model_config(Path(config)).model_dump(exclude_defaults=True)
@@ -133,11 +134,11 @@ def _from_model(config: str | None, options: dict[str, Any]) -> Workload:
     else:
         shape, source = _shape(sizes, parameters), "sizes given as options"
     if options["seq"] is None:
-        raise InvalidProblem.of("--seq", None, "is required: the tokens of a sample")
+        raise InvalidProblem.of("--seq", None, say("is required: the tokens of a sample"))
     stage = options["zero"]
     offload = options["offload"] or ("optimizer" if stage == 2 else "optimizer,param")
     if offload.replace(" ", "") not in OFFLOADS:
-        raise InvalidProblem.of("--offload", offload, "must be none, optimizer, or optimizer,param")
+        raise InvalidProblem.of("--offload", offload, say("must be none, optimizer, or optimizer,param"))
     family = shape.get("family", "model")
     stated: dict[str, Any] = {
         "id": options["id"] or "my-" + (family if family != "generic" else "model"),
@@ -170,10 +171,10 @@ def _shape(sizes: dict[str, Any], parameters: int | None) -> dict[str, Any]:
     """The shape of sizes given as options; the width of the MLP is what the parameters leave for it."""
     missing = [flag for name, flag in _SHAPE.items() if name not in sizes and name != "ffn"]
     if missing:
-        raise InvalidProblem.of(missing[0], None, "is required without a config.json")
+        raise InvalidProblem.of(missing[0], None, say("is required without a config.json"))
     if "ffn" not in sizes:
         if parameters is None:
-            raise InvalidProblem.of("--ffn", None, "is required without --params")
+            raise InvalidProblem.of("--ffn", None, say("is required without --params"))
         from pydantic import ValidationError
 
         from solver.domain.errors import from_validation_error
@@ -185,6 +186,8 @@ def _shape(sizes: dict[str, Any], parameters: int | None) -> dict[str, Any]:
         except ValidationError as error:
             found = from_validation_error(error, "model").violations
             raise InvalidProblem(Violation(_FLAGS.get(v.field, "--heads"), v.value, v.allowed) for v in found) from None
+        except InvalidProblem as error:
+            raise InvalidProblem(Violation("--params", v.value, v.allowed) for v in error.violations) from None
     return sizes
 
 
@@ -192,7 +195,7 @@ def _whole(number: Decimal | None, flag: str) -> int | None:
     if number is None:
         return None
     if number != number.to_integral_value() or not 1 <= number <= 10**13:
-        raise InvalidProblem.of(flag, number, "must be a whole number between 1 and 10,000,000,000,000")
+        raise InvalidProblem.of(flag, number, say("must be a whole number between 1 and {most:,}", most=10**13))
     return int(number)
 
 
@@ -208,5 +211,5 @@ def _write(work: Workload, output: str | None) -> int:
     from solver.catalog import default_library
 
     tell_workload(work, default_library(), "table")
-    click.echo(f"written: {output}; next: solver-cli optimize --workload {output} --budget 300000", err=True)
+    written(output)
     return 0

@@ -16,6 +16,7 @@ from solver.cli.output import FORMAT_HELP, FORMATS, console
 from solver.cli.question import Choosable, GroupedCommand, GroupedOption, Whole, library_from
 from solver.cli.workload_parts import folders, made_workload, tell_workload, workload_named
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 
 if TYPE_CHECKING:
     from solver.domain.records import Workload
@@ -89,7 +90,7 @@ def _changed(work: Workload, fields: dict[str, Any]) -> Workload:
     from solver.catalog.shaped import laid_over
 
     if work.model is None and "seq_len" in fields:
-        allowed = "cannot be changed: the workload has no model from which its figures would follow"
+        allowed = say("cannot be changed: the workload has no model from which its figures would follow")
         raise InvalidProblem.of("--seq", fields["seq_len"], allowed)
     return made_workload({**laid_over(work, fields)}, {"seq_len": "--seq"})
 

@@ -11,6 +11,7 @@ import click
 from solver.cli.output import console
 from solver.cli.question import FileName, GroupedOption
 from solver.domain.errors import InvalidProblem, UnknownName, Violation
+from solver.domain.language import say
 
 if TYPE_CHECKING:
     from solver.catalog import Library
@@ -59,7 +60,7 @@ def workload_named(name: str, library: Library) -> Workload:
         return library.workload(name)
     except UnknownName as error:
         raise UnknownName(
-            Violation("ID", v.value, v.allowed + "; the name of a file ends in .yaml") for v in error.violations
+            Violation("ID", v.value, v.allowed + say("; the name of a file ends in .yaml")) for v in error.violations
         ) from None
 
 
@@ -89,5 +90,11 @@ def save(text: str, output: str) -> None:
     try:
         Path(output).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not the name of a file"
-        raise InvalidProblem.of("-o", output, f"cannot be written: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else say("is not the name of a file")
+        raise InvalidProblem.of("-o", output, say("cannot be written: {reason}", reason=reason)) from None
+
+
+def written(output: str) -> None:
+    """Say on standard error where a workload was written, and what to do with it."""
+    command = f"solver-cli optimize --workload {output} --budget 300000"
+    click.echo(say("written: {file}; next: {command}", file=output, command=command), err=True)

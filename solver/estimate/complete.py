@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, shown
+from solver.domain.language import say
 from solver.domain.records import (
     FIGURES,
     Assumptions,
@@ -125,10 +126,10 @@ def _names(estimated: Any) -> frozenset[str]:
     if estimated is None:
         return frozenset()
     if not isinstance(estimated, (list, tuple)) or not all(isinstance(name, str) for name in estimated):
-        raise InvalidProblem.of("estimated", None, "must be a list of names of fields")
+        raise InvalidProblem.of("estimated", None, say("must be a list of names of fields"))
     for name in estimated:
         if name not in FILLED:
-            raise InvalidProblem.of("estimated", name, "must name fields that follow from the shape")
+            raise InvalidProblem.of("estimated", name, say("must name fields that follow from the shape"))
     return frozenset(estimated)
 
 
@@ -136,10 +137,12 @@ def _spreads(given: Any) -> list[Any]:
     if given is None:
         return []
     if not isinstance(given, (list, tuple)):
-        raise InvalidProblem.of("spreads", None, "must be a list")
+        raise InvalidProblem.of("spreads", None, say("must be a list"))
     for index, spread in enumerate(given):
         if not isinstance(spread, Spread) and not (isinstance(spread, Mapping) and spread.get("field") in FIGURES):
-            raise InvalidProblem.of(f"spreads.{index}.field", None, f"must be one of {', '.join(FIGURES)}")
+            raise InvalidProblem.of(
+                f"spreads.{index}.field", None, say("must be one of {names}", names=", ".join(FIGURES))
+            )
     return list(given)
 
 
@@ -161,14 +164,15 @@ def _validated(fields: Mapping[str, Any]) -> _Inputs:
         raise from_validation_error(error, "", known_keys(_Inputs)) from None
     shape = inputs.model
     if shape.position_embeddings and inputs.seq_len > shape.position_embeddings:
-        allowed = f"must be at most {shape.position_embeddings}: the model has no more learned positions"
+        allowed = say("must be at most {most}: the model has no more learned positions", most=shape.position_embeddings)
         raise InvalidProblem.of("seq_len", inputs.seq_len, allowed)
     counted = parameter_count(shape)
     if inputs.parameters is None and counted > 10**13:
-        raise InvalidProblem.of("model", None, f"has {counted:,} parameters; at most 10,000,000,000,000 are allowed")
+        allowed = say("has {count:,} parameters; at most {most:,} are allowed", count=counted, most=10**13)
+        raise InvalidProblem.of("model", None, allowed)
     for one, other in (("reference_card_id", "reference_tflops"), ("reference_tflops", "reference_card_id")):
         if getattr(inputs, one) is None and getattr(inputs, other) is not None:
-            raise InvalidProblem([Violation(one, "", f"is required with {other}")])
+            raise InvalidProblem([Violation(one, "", say("is required with {other}", other=other))])
     return inputs
 
 
@@ -237,6 +241,9 @@ def _rounded(name: str, ends: Ends) -> tuple[Decimal, Decimal, Decimal]:
     most = _MOST.get(name, 1_000_000)
     if ends.high > Fraction(most):
         told = f"{float(ends.high):,.4g}"
-        allowed = f"would reach this by the model's shape; at most {most:,} is allowed: state it, or a smaller model"
+        allowed = say(
+            "would reach this by the model's shape; at most {most:,} is allowed: state it, or a smaller model",
+            most=most,
+        )
         raise InvalidProblem([Violation(name, shown(told).strip('"'), allowed)])
     return rounded(ends, _PLACES.get(name, 10), _LEAST.get(name, Decimal(0)))

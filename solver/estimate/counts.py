@@ -7,6 +7,7 @@ an architecture has a matrix that these do not have.
 from __future__ import annotations
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.shape import ModelShape
 
 
@@ -72,6 +73,8 @@ def fitting_ffn(shape: ModelShape, parameters: int) -> int:
     each = wider - without
     width = 1 + round((parameters - without) / each)
     if not 1 <= width <= 10_000_000:
-        allowed = f"must be above {without:,}: embeddings and attention of these sizes have that many"
-        raise InvalidProblem.of("--params", parameters, allowed if width < 1 else "is too many for these sizes")
+        if width > 1:
+            raise InvalidProblem.of("parameters", parameters, say("is too many for these sizes"))
+        allowed = say("must be above {least:,}: embeddings and attention of these sizes have that many", least=without)
+        raise InvalidProblem.of("parameters", parameters, allowed)
     return width

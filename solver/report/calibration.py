@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -13,6 +14,7 @@ from solver.domain.language import say, say_many
 from solver.domain.physics import paces
 from solver.domain.records import End, Workload
 from solver.estimate.measured import Part
+from solver.report.json_form import SCHEMA_VERSION
 from solver.report.wording import number
 
 _TIMES = {"fixed_s": "fixed_ms", "optimizer_s": "optimizer_ms", "per_sample_s": "per_sample_ms"}
@@ -50,11 +52,37 @@ def told(part: Part) -> list[str]:
     return lines
 
 
+def calibration_object(parts: Sequence[Part], work: Workload) -> dict[str, Any]:
+    """The JSON object of `workload calibrate`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "workload": work.model_dump(mode="json"),
+        "fits": [
+            {
+                "kind": part.kind,
+                "unit": part.unit,
+                "figures": {
+                    name: dict(zip(("low", "expected", "high"), ends_of(work, name), strict=True))
+                    for name in part.figures
+                },
+                "freedom": part.freedom,
+                "residuals": [
+                    {"row": r.place, "measured": r.measured, "fitted": r.fitted, "outlier": r.outlier}
+                    for r in part.residuals
+                ],
+                "notes": part.notes,
+            }
+            for part in parts
+        ],
+    }
+
+
 def print_calibration(parts: Sequence[Part], work: Workload, console: Console) -> None:
     """The fitted figures with their intervals, the rows with their residuals, and all notes."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("fitted", "low", "expected", "high", "rows", "rows beyond unknowns"):
-        table.add_column(name, justify="left" if name == "fitted" else "right", no_wrap=name == "fitted")
+    table.add_column(say("fitted"), no_wrap=True)
+    for name in (say("low"), say("expected"), say("high"), say("rows"), say("rows beyond unknowns")):
+        table.add_column(name, justify="right")
     for part in parts:
         for name in part.figures:
             ends = (number(value, 3) for value in ends_of(work, name))
@@ -63,8 +91,11 @@ def print_calibration(parts: Sequence[Part], work: Workload, console: Console) -
     rows = [(part, residual) for part in parts for residual in part.residuals]
     if rows:
         table = Table(box=box.SIMPLE_HEAD)
-        for name in ("row", "measured", "fitted", "off by", "unit", ""):
-            table.add_column(name, justify="left" if name in ("row", "unit", "") else "right", no_wrap=name == "row")
+        table.add_column(say("row"), no_wrap=True)
+        for name in (say("measured"), say("fitted"), say("off by")):
+            table.add_column(name, justify="right")
+        table.add_column(say("unit"))
+        table.add_column("")
         rows.sort(key=lambda pair: (not pair[1].outlier, -abs(pair[1].measured - pair[1].fitted)))
         for part, residual in rows[:_MOST_ROWS]:
             off = residual.measured - residual.fitted

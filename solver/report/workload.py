@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from solver.domain.language import say
+from solver.domain.language import say, say_many
 from solver.domain.physics import host_ram_mib, micro_batch
 from solver.domain.records import FIGURES, Card, Workload
 from solver.report import markdown
@@ -21,12 +21,28 @@ from solver.report.wording import number
 
 Rows = list[tuple[str, ...]]
 
-LIST_COLUMNS = ("workload", "parameters", "tokens", "GB a sample", "figures", "what it trains")
-FIGURE_COLUMNS = ("figure", "low", "expected", "high", "unit", "basis")
-BATCH_COLUMNS = ("samples a card holds, alone", "memory GB", "low", "expected", "high")
 _UNITS = {"host_ram_bytes_per_parameter": "bytes", "fixed_s": "s", "optimizer_s": "s", "per_sample_s": "s"}
 _CARD_COUNTS = (1, 2, 4, 8)
 _ENDS = ("low", "expected", "high")
+
+
+def _list_columns() -> tuple[str, ...]:
+    return (
+        say("workload"),
+        say("parameters"),
+        say("tokens"),
+        say("GB a sample"),
+        say("figures"),
+        say("what it trains"),
+    )
+
+
+def _figure_columns() -> tuple[str, ...]:
+    return say("figure"), say("low"), say("expected"), say("high"), say("unit"), say("basis")
+
+
+def _batch_columns() -> tuple[str, ...]:
+    return say("samples a card holds, alone"), say("memory GB"), say("low"), say("expected"), say("high")
 
 
 def list_rows(workloads: Sequence[Workload]) -> Rows:
@@ -89,37 +105,47 @@ def batch_rows(work: Workload, cards: Sequence[Card]) -> Rows:
 def facts(work: Workload) -> list[tuple[str, str]]:
     """What the job is, line by line."""
     shape = work.model
-    lines = [("parameters", f"{work.parameters:,}" + _published(work))]
+    lines = [(say("parameters"), f"{work.parameters:,}" + _published(work))]
     if shape is not None:
-        grouped = "" if shape.kv_heads in (None, shape.heads) else f", {shape.kv_heads} of keys and values"
-        lines.append(
-            (
-                "shape",
-                f"{shape.layers} layers, hidden {shape.hidden:,}, {shape.heads} heads{grouped}, "
-                f"MLP {shape.ffn:,}, vocabulary {shape.vocab:,}",
-            )
+        said = say(
+            "{layers} layers, hidden {hidden:,}, {heads} heads, MLP {ffn:,}, vocabulary {vocab:,}",
+            layers=shape.layers,
+            hidden=shape.hidden,
+            heads=shape.heads,
+            ffn=shape.ffn,
+            vocab=shape.vocab,
         )
+        if shape.kv_heads not in (None, shape.heads):
+            said += say("; {heads} heads of keys and values", heads=shape.kv_heads)
+        lines.append((say("shape"), said))
     if work.seq_len is not None:
-        lines.append(("tokens of a sample", f"{work.seq_len:,}"))
-    kept = {"none": "nothing", "optimizer": "the optimizer", "optimizer_and_parameters": "optimizer and parameters"}
-    switches = [
-        *(["checkpointing"] if work.checkpointing else []),
-        *(["flash attention"] if work.flash_attention and shape is not None else []),
-        *([f"{work.gradient_accumulation} micro-steps a step"] if work.gradient_accumulation > 1 else []),
-    ]
-    lines.append(
-        (
-            "training",
-            ", ".join([f"ZeRO stage {work.zero_stage}, {kept[work.offload]} offloaded", work.precision, *switches]),
-        )
-    )
-    lines.append(("job", f"{work.samples:,} samples, {work.epochs} epoch{'s' if work.epochs > 1 else ''}"))
+        lines.append((say("tokens of a sample"), f"{work.seq_len:,}"))
+    lines.append((say("training"), ", ".join(_settings(work))))
+    epochs = say_many("{count} epoch", "{count} epochs", work.epochs)
+    lines.append((say("job"), say("{samples:,} samples, {epochs}", samples=work.samples, epochs=epochs)))
     ram = ", ".join(f"{n}: {host_ram_mib(work, n) / 1024:,.0f}" for n in _CARD_COUNTS)
-    lines.append(("host RAM, GB", f"with {ram} cards"))
-    lines.append(("times hold for", f"{work.reference_card_id} ({number(float(work.reference_tflops))} TFLOPS)"))
+    lines.append((say("host RAM, GB"), say("by cards: {ram}", ram=ram)))
+    tflops = number(float(work.reference_tflops))
+    lines.append((say("times hold for"), say("{card} ({tflops} TFLOPS)", card=work.reference_card_id, tflops=tflops)))
     if work.notes:
-        lines.append(("notes", work.notes))
+        lines.append((say("notes"), work.notes))
     return lines
+
+
+def _settings(work: Workload) -> list[str]:
+    kept = {
+        "none": say("nothing offloaded"),
+        "optimizer": say("the optimizer offloaded"),
+        "optimizer_and_parameters": say("optimizer and parameters offloaded"),
+    }
+    found = [say("ZeRO stage {stage}", stage=work.zero_stage), kept[work.offload], work.precision]
+    if work.checkpointing:
+        found.append(say("checkpointing"))
+    if work.flash_attention and work.model is not None:
+        found.append(say("flash attention"))
+    if work.gradient_accumulation > 1:
+        found.append(say("{count} micro-steps a step", count=work.gradient_accumulation))
+    return found
 
 
 def _published(work: Workload) -> str:
@@ -127,7 +153,7 @@ def _published(work: Workload) -> str:
         return ""
     published = work.model.published_parameters
     apart = 100 * (work.parameters - published) / published
-    return f" (published: {published:,}, {apart:+.2f} %)"
+    return " " + say("(published: {count:,}, {apart:+.2f} %)", count=published, apart=apart)
 
 
 def show_object(work: Workload) -> dict[str, Any]:
@@ -149,7 +175,7 @@ def show_object(work: Workload) -> dict[str, Any]:
 
 def print_list(workloads: Sequence[Workload], console: Console) -> None:
     """All workloads as a table."""
-    console.print(_table(LIST_COLUMNS, list_rows(workloads), right=(1, 2, 3)))
+    console.print(_table(_list_columns(), list_rows(workloads), right=(1, 2, 3)))
 
 
 def print_workload(work: Workload, cards: Sequence[Card], console: Console) -> None:
@@ -161,8 +187,8 @@ def print_workload(work: Workload, cards: Sequence[Card], console: Console) -> N
     for name, told in facts(work):
         facing.add_row(Text(name), Text(told))
     console.print(facing)
-    console.print(_table(FIGURE_COLUMNS, figure_rows(work), right=(1, 2, 3)))
-    console.print(_table(BATCH_COLUMNS, batch_rows(work, cards), right=(1, 2, 3, 4)))
+    console.print(_table(_figure_columns(), figure_rows(work), right=(1, 2, 3)))
+    console.print(_table(_batch_columns(), batch_rows(work, cards), right=(1, 2, 3, 4)))
     for source in sources_of(work):
         console.print(Text("  " + say("source: {source}", source=source)))
 
@@ -171,9 +197,9 @@ def workload_markdown(work: Workload, cards: Sequence[Card]) -> str:
     """One workload as Markdown."""
     lines = [f"## {markdown.escaped(work.name)} ({markdown.escaped(work.id)})", ""]
     lines += [f"- {markdown.escaped(name)}: {markdown.escaped(told)}" for name, told in facts(work)]
-    lines += ["", *markdown.table(FIGURE_COLUMNS, (map_escaped(row) for row in figure_rows(work)), right=(1, 2, 3))]
+    lines += ["", *markdown.table(_figure_columns(), (map_escaped(row) for row in figure_rows(work)), right=(1, 2, 3))]
     rows = (map_escaped(row) for row in batch_rows(work, cards))
-    lines += ["", *markdown.table(BATCH_COLUMNS, rows, right=(1, 2, 3, 4)), ""]
+    lines += ["", *markdown.table(_batch_columns(), rows, right=(1, 2, 3, 4)), ""]
     lines += [f"- {markdown.escaped(source)}" for source in sources_of(work)]
     return "\n".join(lines) + "\n"
 
@@ -181,7 +207,7 @@ def workload_markdown(work: Workload, cards: Sequence[Card]) -> str:
 def list_markdown(workloads: Sequence[Workload]) -> str:
     """All workloads as Markdown."""
     rows = (map_escaped(row) for row in list_rows(workloads))
-    return "\n".join(markdown.table(LIST_COLUMNS, rows, right=(1, 2, 3))) + "\n"
+    return "\n".join(markdown.table(_list_columns(), rows, right=(1, 2, 3))) + "\n"
 
 
 def _table(columns: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> Table:
