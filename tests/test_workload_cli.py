@@ -77,6 +77,27 @@ def test_from_a_config(run_cli: RunCli, tmp_path: Path) -> None:
     assert result.plan.total_batch > 40
 
 
+def test_plan_with_a_file(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests the issue's last command: --workload takes a file, alone, dumped, and by every command that plans."""
+    file = tmp_path / "calibrated.yaml"
+    base = ("--base", "llama-7b", "--card", "rtx-a6000", "-o", str(file))
+    log = tmp_path / "steps.csv"
+    log.write_text("micro_batch,seconds\n1,30\n4,41\n8,55\n")
+    assert run_cli("workload", "calibrate", str(log), *base).code == 0
+    asked = ("--workload", str(file), "--budget", "300000", "--goal", "epoch", "--format", "json")
+    plan = run_cli("optimize", *asked)
+    assert plan.code == 0, plan.err
+    assert run_cli("explain", *asked).code == 0
+    dumped = run_cli("optimize", *asked[:-2], "--dump-problem")
+    question = tmp_path / "question.yaml"
+    question.write_text(dumped.out)
+    again = run_cli("optimize", "--problem", str(question), "--format", "json")
+    assert again.json["plan"] == plan.json["plan"]
+    assert again.json["fingerprint"] == plan.json["fingerprint"]
+    missing = run_cli("optimize", "--workload", str(tmp_path / "nothing.yaml"))
+    assert (missing.code, "no such file" in missing.err) == (2, True)
+
+
 def test_from_sizes(run_cli: RunCli, tmp_path: Path) -> None:
     """Tests the issue's second command: the MLP gets what the parameters leave, and the count stays as given."""
     output = tmp_path / "my.yaml"

@@ -22,11 +22,6 @@ from solver.domain.units import plain_number
 _HEAD = "# A workload. Use it: solver-cli optimize --workload FILE. Look at it: solver-cli workload show FILE\n"
 
 
-def is_workload_file(name: str) -> bool:
-    """Whether a name given for a workload means a file and not an id."""
-    return name.endswith((".yaml", ".yml")) or "/" in name
-
-
 def read_workload(path: Path) -> Workload:
     """The one workload of a file.
 

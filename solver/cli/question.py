@@ -20,6 +20,7 @@ from solver.domain.goal_names import GOALS
 if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need not wait for
     from solver.catalog import Library
     from solver.domain.problem import Problem
+    from solver.domain.records import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_NOTES = 20
@@ -224,8 +225,8 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         ("--workload",),
         {
             "type": Choosable("ID", "workload"),
-            "metavar": "ID",
-            "help": "A training job of the catalogue.  [default: guide-6b]",
+            "metavar": "ID|FILE",
+            "help": "A training job of the catalogue, or of a file.  [default: guide-6b]",
         },
     ),
     ("Training", ("--min-batch",), {"type": Whole("N"), "help": "Smallest total batch that will do."}),
@@ -315,18 +316,37 @@ def problem_from(options: Mapping[str, Any]) -> Problem:
 
 
 def library_from(options: Mapping[str, Any]) -> Library:
-    """The shipped catalogue with the folders of --catalog laid over it, in the order given.
+    """The shipped catalogue with the folders of --catalog laid over it, in the order given, and a file of --workload.
 
     Raises:
-        InvalidProblem: a folder holds no valid entry, or a faulty one.
+        InvalidProblem: a folder, or the file, holds no valid entry, or a faulty one.
     """
     from solver.catalog import default_library
-    from solver.catalog.library import with_folder
+    from solver.catalog.library import Library, with_folder
 
     library = default_library()
     for folder in options.get("catalog") or ():
         library = with_folder(library, Path(folder))
+    work = _workload_of_file(options)
+    if work is not None:
+        others = (held for held in library.workloads if held.id != work.id)
+        library = Library(library.catalog, tuple(sorted((*others, work), key=lambda held: held.id)))
     return library
+
+
+def names_a_file(name: str) -> bool:
+    """Whether what is given for a workload is the name of a file, not an id."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def _workload_of_file(options: Mapping[str, Any]) -> Workload | None:
+    """The workload of the file that --workload names; None where it names an id, or nothing."""
+    name = options.get("workload")
+    if not isinstance(name, str) or not names_a_file(name):
+        return None
+    from solver.catalog.workload_file import read_workload
+
+    return read_workload(Path(name))
 
 
 def _asked(options: Mapping[str, Any], library: Library) -> Problem:
@@ -353,7 +373,7 @@ def _asked(options: Mapping[str, Any], library: Library) -> Problem:
         question = overlay(question, {"offers": quotes.offers})
     with naming_flags():
         if options.get("workload") is not None:
-            library.workload(options["workload"])
+            library.workload(_named(options)["id"])
         return resolve(overlay(question, question_from(options)), library)
 
 
@@ -363,7 +383,8 @@ def remote_question(options: Mapping[str, Any]) -> Problem | dict[str, Any]:
     Raises:
         InvalidProblem: as `problem_from`.
     """
-    if not any(options.get(name) for name in ("problem", "quotes", "catalog", "dump_problem")):
+    files = ("problem", "quotes", "catalog", "dump_problem")
+    if not any(options.get(name) for name in files) and not names_a_file(options.get("workload") or ""):
         return question_from(options)
     return problem_from(options)
 
@@ -407,6 +428,9 @@ def _prices(given: tuple[tuple[str, Decimal], ...]) -> dict[str, Decimal]:
 
 
 def _named(options: Mapping[str, Any]) -> dict[str, str]:
+    work = _workload_of_file(options)
+    if work is not None:
+        return {"id": work.id}
     return {"id": options["workload"]} if options.get("workload") is not None else {}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from solver.cli.output import console
-from solver.cli.question import FileName, GroupedOption
+from solver.cli.question import FileName, GroupedOption, names_a_file
 from solver.domain.errors import InvalidProblem, UnknownName, Violation
 from solver.domain.language import say
 
@@ -52,9 +52,9 @@ def tell_workload(work: Workload, library: Library, form: str) -> None:
 
 def workload_named(name: str, library: Library) -> Workload:
     """The workload of a file or an id."""
-    from solver.catalog.workload_file import is_workload_file, read_workload
+    if names_a_file(name):
+        from solver.catalog.workload_file import read_workload
 
-    if is_workload_file(name):
         return read_workload(Path(name))
     try:
         return library.workload(name)
