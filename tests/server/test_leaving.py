@@ -116,7 +116,8 @@ def test_server_stops_in_every_phase(tmp_path: Path, phase: str) -> None:
             with contextlib.suppress(grpc.RpcError):
                 list(call)  # a stream's code comes after what it has sent
         over = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-        assert call.code() in (over | {grpc.StatusCode.OK} if phase == "end" else over)
+        # What ends within half a second, as the search does here, is still answered.
+        assert call.code() in (over | {grpc.StatusCode.OK} if phase in ("search", "end") else over)
 
 
 def test_a_death_in_a_stream_repeats_nothing(stalled: Running) -> None:
