@@ -172,7 +172,11 @@ class DaskExecutor(Executor):
                 client = Client(self._scheduler, timeout=CONNECT_S, security=security, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise ServerUnavailable(
-                say("no Dask scheduler answers at {address}: {error}", address=self._scheduler or "loopback", error=error)
+                say(
+                    "no Dask scheduler answers at {address}: {error}",
+                    address=self._scheduler or "loopback",
+                    error=error,
+                )
             ) from None
         try:
             client.wait_for_workers(1, timeout=CONNECT_S)

@@ -2,7 +2,8 @@
 
 `run_batches` drives anything with `concurrent.futures.Executor.submit`: it keeps few batches in flight, and when a
 batch dies it halves it until the scenario that kills its worker is alone, which then fails by itself. A new engine
-is one more executor in `EXECUTORS`; the one on a Dask cluster is in cluster.py. Modify this module when batches run somewhere else.
+is one more executor in `EXECUTORS`; the one on a Dask cluster is in cluster.py. Modify this module when batches run
+somewhere else.
 """
 
 from __future__ import annotations
