@@ -357,7 +357,8 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
         print_runs([(run, state, counts)], console())
         if counts.done < run.total and state != "running":
-            click.echo(f"go on with: solver-cli whatif resume {run.run_id}")
+            given = f" --store {store}" if store else ""
+            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{given}")
         return 0
 
 

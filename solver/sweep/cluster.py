@@ -283,7 +283,7 @@ class DaskExecutor(Executor):
                 self._cluster.close(timeout=5)
             self._cluster = None
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as the protocol has it
         """Leave the cluster, and end it if it is its own."""
         if self._scheduler and self._client.status == "running":
             for digest in self._sent:
