@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from solver.catalog import default_library
 from solver.domain.errors import InvalidProblem, ServerUnavailable
-from solver.sweep import cluster
+from solver.sweep import cluster, cluster_worker
 from solver.sweep.engine import answer_batch
 from solver.sweep.executors import run_batches
 from solver.sweep.file import read
@@ -33,6 +36,8 @@ from tests.test_sweep_run import INLINE, PRICES, registered, rows
 from tests.whatif_equal import scenario_files
 
 pytestmark = pytest.mark.timeout(120)
+QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+"""Without an address its server of state listens on all of them."""
 
 
 @dataclass
@@ -49,7 +54,7 @@ class Cluster:
         """Begin the scheduler, then the workers."""
         with (self.folder / "scheduler.log").open("wb") as log:
             self.scheduler = self._begin(
-                ["dask_scheduler", "--host", f"{self.scheme}://127.0.0.1", "--port", str(port), "--no-dashboard"], log
+                ["dask_scheduler", "--host", f"{self.scheme}://127.0.0.1", "--port", str(port), *QUIET], log
             )
         for _ in range(300):
             text = (self.folder / "scheduler.log").read_text()
@@ -65,7 +70,7 @@ class Cluster:
     def worker(self) -> subprocess.Popen[bytes]:
         """One worker more, with a nanny that begins it again."""
         listen = ["--host", f"{self.scheme}://127.0.0.1"] if self.scheme == "tls" else ["--host", "127.0.0.1"]
-        more = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
+        more = ["--nthreads", "1", *QUIET, "--local-directory", str(self.folder)]
         return self._begin(["dask_worker", self.address, *listen, *more], subprocess.DEVNULL)
 
     def _begin(self, command: list[str], err: object) -> subprocess.Popen[bytes]:
@@ -131,6 +136,21 @@ def test_a_cluster_of_its_own_on_this_machine(store: Store) -> None:
     execute(store, alone, INLINE)
     execute(store, mine, Settings(executor="dask", jobs=2))
     assert rows(store, mine) == rows(store, alone)
+
+
+def test_a_cluster_of_its_own_listens_on_loopback_only_and_needs_no_port_of_its_choice() -> None:
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else's is as good
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        executor = cluster.DaskExecutor(1)
+        try:
+            me = psutil.Process()
+            ports = [c for p in (me, *me.children(recursive=True)) for c in p.net_connections() if c.status == "LISTEN"]
+        finally:
+            executor.shutdown()
+    assert len(ports) >= 4
+    assert {port.laddr.ip for port in ports} == {"127.0.0.1"}
 
 
 BATCHES = [tuple(Scenario(first + at, f"s{first + at}", {}) for at in range(5)) for first in range(1, 41, 5)]
@@ -201,6 +221,31 @@ def test_a_scheduler_that_dies_is_told_and_resume_finishes(
     assert rows(store, run) == rows(store, alone)
 
 
+def test_what_dask_says_of_a_lost_scheduler_stays_off_the_screen(begun: Callable[..., Cluster]) -> None:
+    made = begun(1)
+    code = (
+        "import sys, time\nfrom solver.domain.errors import ServerUnavailable\nfrom solver.sweep import cluster\n"
+        "cluster.CONNECT_S = 1.5\nexecutor = cluster.DaskExecutor(1, sys.argv[1])\nprint(flush=True)\ninput()\n"
+        "while not executor.broken: time.sleep(0.05)\n"
+        "time.sleep(1)\n"
+        "try: executor.renew()\n"
+        "except ServerUnavailable as error: print(error)"
+    )
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, made.address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert client.stdout is not None
+    client.stdout.readline()
+    made.scheduler.kill()
+    out, err = client.communicate("\n", timeout=60)
+    assert out.startswith("no Dask scheduler answers at tcp://127")
+    assert err == ""
+
+
 def sluggish(batch: Batch) -> list[Row]:
     time.sleep(0.6)
     return answer_batch(batch)
@@ -230,7 +275,7 @@ def test_other_versions_on_the_workers_are_an_error_that_names_both(
     store: Store, begun: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = begun(1)
-    here = {**cluster.versions(), "ortools": "9.99"}
+    here = {**cluster_worker.versions(), "ortools": "9.99"}
     monkeypatch.setattr(cluster, "versions", lambda: here)
     with pytest.raises(InvalidProblem, match=r"ortools 9\.99 here, 9\.15.* there"):
         execute(store, registered(store), on(made.address))
@@ -239,9 +284,11 @@ def test_other_versions_on_the_workers_are_an_error_that_names_both(
 def test_another_catalogue_on_a_worker_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     library = text_of(default_library())
     digest = sha256(library)
-    monkeypatch.setitem(cluster._libraries, digest, library + b" ")
-    with pytest.raises(cluster.Mismatch, match=f"catalogue {digest[:12]} here"):
-        cluster.answer_on_worker(answer_batch, Batch(b"", "{}", BATCHES[0]), digest, cluster.versions(), None)
+    monkeypatch.setitem(cluster_worker._libraries, digest, library + b" ")
+    with pytest.raises(cluster_worker.Mismatch, match=f"catalogue {digest[:12]} here"):
+        cluster_worker.answer_on_worker(
+            answer_batch, Batch(b"", "{}", BATCHES[0]), digest, cluster_worker.versions(), None
+        )
 
 
 @pytest.mark.parametrize(

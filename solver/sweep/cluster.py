@@ -9,111 +9,29 @@ Modify this module when batches travel in another way; how they are driven is ex
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import solver
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from solver.domain.language import say
+from solver.sweep.cluster_worker import Mismatch, Missing, answer_on_worker, check_versions, versions
 from solver.sweep.library_text import sha256
-from solver.sweep.scenario import Batch, Row
+from solver.sweep.scenario import Batch
 
-Versions = dict[str, str]
 CONNECT_S = 15.0
 """How long a scheduler may take to be found, or found again, with at least one worker."""
 ALONE_S = 60.0
 """A run waits so long for a worker to come back when all of them are gone."""
 _LOOK_S = 5.0
 
-_libraries: dict[str, bytes] = {}
-_one_at_a_time = threading.Lock()
-
 
 class WorkerDied(Exception):
     """A worker process died, or was ended for taking too long, while it had this batch."""
-
-
-class Mismatch(Exception):
-    """A worker has other versions than the client."""
-
-
-class _Missing(Exception):
-    """This worker has not been given the catalogue."""
-
-
-@lru_cache(maxsize=1)
-def versions() -> Versions:
-    """What answers depend on besides question and catalogue: solver and OR-Tools by version, the model by its code."""
-    digest = hashlib.sha256()
-    root = Path(solver.__file__).parent
-    for folder in ("domain", "catalog", "model", "sweep", "."):
-        for path in sorted((root / folder).glob("*.py")):
-            digest.update(f"{folder}/{path.name}\0".encode() + path.read_bytes())
-    return {
-        "solver": solver.__version__,
-        "ortools": metadata.version("ortools"),
-        "numpy": metadata.version("numpy"),
-        "model": digest.hexdigest()[:12],
-    }
-
-
-def check_versions(client: Versions) -> None:
-    """Hold the versions of this worker against the client's.
-
-    Raises:
-        Mismatch: naming each that differs, on both sides.
-    """
-    mine = versions()
-    different = [f"{name} {client[name]} here, {mine.get(name)} there" for name in client if client[name] != mine[name]]
-    if different:
-        raise Mismatch("; ".join(different))
-
-
-def take_library(digest: str, library: bytes) -> None:
-    """Keep a catalogue on this worker; importing the engine now saves the first batch the wait."""
-    import solver.sweep.engine  # noqa: F401
-
-    _libraries[digest] = library
-
-
-def answer_on_worker(
-    answer: Callable[[Batch], list[Row]], batch: Batch, digest: str, client: Versions, timeout_s: float | None
-) -> list[Row]:
-    """What a worker does with a batch. One at a time: engines keep what they prepare, and are not made for threads.
-
-    Raises:
-        Mismatch: this worker would not answer as the client would.
-    """
-    check_versions(client)
-    if batch.library:
-        _libraries[digest] = batch.library
-    library = _libraries.get(digest)
-    if library is None:
-        raise _Missing(digest)
-    if sha256(library) != digest:
-        raise Mismatch(f"catalogue {digest[:12]} here, {sha256(library)[:12]} there")
-    whole = Batch(library, batch.question, batch.scenarios, batch.time_limit_s, batch.alone)
-    with _one_at_a_time:
-        # Nobody can stop a call on a worker from outside: it ends itself, and its nanny begins a new one.
-        guard = None if timeout_s is None else threading.Timer(timeout_s, os._exit, (1,))
-        if guard is not None:
-            guard.daemon = True
-            guard.start()
-        try:
-            return answer(whole)
-        finally:
-            if guard is not None:
-                guard.cancel()
 
 
 class DaskExecutor(Executor):
@@ -141,7 +59,7 @@ class DaskExecutor(Executor):
         self._jobs, self._scheduler, self._tls = workers, scheduler, (tls_ca, tls_cert, tls_key)
         self._cluster: Any = None
         self._sent: dict[str, bytes] = {}
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _hush()
         self._client = self._connected()
 
     def _connected(self) -> Any:
@@ -159,6 +77,8 @@ class DaskExecutor(Executor):
                         host="127.0.0.1",
                         dashboard_address=None,
                         worker_dashboard_address=None,
+                        # Without a dashboard there still is a server for its state, on port 8787 unless told otherwise.
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         silence_logs=logging.CRITICAL,
                     )
                 client = Client(self._cluster, set_as_default=False)
@@ -268,7 +188,7 @@ class DaskExecutor(Executor):
                 future.set_exception(CancelledError())
             elif isinstance(error, KilledWorker):
                 future.set_exception(WorkerDied(str(error)))
-            elif isinstance(error, _Missing) and not whole:
+            elif isinstance(error, Missing) and not whole:
                 self._send(future, fn, batch, digest, timeout_s, whole=True)
             else:
                 future.set_exception(_told(error, self._scheduler))
@@ -290,6 +210,16 @@ class DaskExecutor(Executor):
                 with contextlib.suppress(Exception):
                     self._client.unregister_worker_plugin(f"rig-catalogue-{digest[:16]}")
         self._close()
+
+
+def _hush() -> None:
+    """Keep Dask's own log, tracebacks of lost connections and all, off the screen: what matters is told in a line."""
+    import distributed  # noqa: F401 - the import sets the levels of its loggers, so they are set after it
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("distributed.") and isinstance(logger, logging.Logger):
+            logger.setLevel(logging.CRITICAL)
 
 
 def _plugin(digest: str, library: bytes) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from solver.sweep.cluster import take_library
+from solver.sweep.cluster_worker import take_library
 
 
 class GiveLibrary(WorkerPlugin):  # type: ignore[misc]
