@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from solver.domain.explanation import Difference, Rig
+from solver.domain.explanation import Axis, Difference, Rig
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice, figures_of
@@ -28,6 +28,17 @@ class Measures(NamedTuple):
     def of(cls, figures: Figures) -> Measures:
         """Of one rig's figures."""
         return cls(figures.total_batch, figures.cost_fen, figures.epoch_us, figures.wall_mw)
+
+    def on(self, axis: Axis) -> float:
+        """The value on an axis of a trade-off curve, in the axis' unit."""
+        values: dict[str, float] = {
+            "cost": float(cny(self.cost_fen)),
+            "batch": self.batch,
+            "epoch": self.epoch_us / US_PER_HOUR,
+            "watts": self.wall_mw / 1000,
+            "value": self.batch * FEN_PER_CNY / max(self.cost_fen, 1),
+        }
+        return values[axis]
 
 
 def rig_of(problem: Problem, choice: Choice, figures: Figures | None = None) -> Rig:
