@@ -42,7 +42,7 @@ STEPS: dict[str, tuple[str, int]] = {
     "fixed_s": ("s", 1000),
     "per_sample_s": ("s", 1000),
 }
-"""Of each uncertain figure of the workload: its unit, and how many steps one unit has (see solver/explain/figures.py)."""
+"""Of each uncertain figure of the workload: its unit, and the steps of one unit (as in solver/explain/figures.py)."""
 
 
 class Chapters:

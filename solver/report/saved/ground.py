@@ -107,8 +107,9 @@ class Ground:
     def owned(self, row: Row, choice: Choice) -> bool:
         """Whether the capacity of a row belongs to the hardware: it then moves with the figures of the rig."""
         figures = self.figures(choice)
-        values = {f.name: getattr(figures, f.name) for f in fields(Figures)}
-        other = Figures(**{name: value + 1 if isinstance(value, int) else value for name, value in values.items()})
+        values: dict[str, Any] = {f.name: getattr(figures, f.name) for f in fields(Figures)}
+        values = {name: value + 1 if isinstance(value, int) else value for name, value in values.items()}
+        other = Figures(**values)
         limit = next(known for known in LIMITS if known.name == row.limit)
         return any(r.name == row.name and r.capacity != row.capacity for r in limit.rows(self.problem, other))
 
