@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "frontier": ("solver.cli.frontier", "Draw the exact trade-off curve of two figures."),
     "whatif": ("solver.cli.whatif", "Thousands of what-if questions from a file; resume, compare, replay."),
     "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
+    "verify": ("solver.cli.verify", "Check a saved answer by plain arithmetic, without the solver."),
     "catalog": ("solver.cli.catalog", "List, show and validate cards, platforms, prices and workloads."),
     "schema": ("solver.cli.schema", "Print the JSON Schema of question files."),
     "completion": ("solver.cli.completion", "Print the completion script of a shell."),
