@@ -138,3 +138,18 @@ def _axis_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(str(each) for each in value)
     return number(value, 4) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def map_object(matrix: Matrix) -> dict[str, Any]:
+    """A map for programs: its rigs in the order of their letters, and cells as places among them (-1: no plan)."""
+    rigs = rigs_of(matrix)
+    place = {rig: i for i, rig in enumerate(rigs)} | {"": -1}
+    return {
+        "sweep": matrix.sweep,
+        "down": matrix.down,
+        "across": matrix.across,
+        "rows": [_axis_value(value) for value in matrix.rows],
+        "columns": [_axis_value(value) for value in matrix.columns],
+        "rigs": rigs,
+        "cells": [[place[_rig(cell)] for cell in row] for row in matrix.cells],
+    }
