@@ -89,17 +89,19 @@ def spread_out(wanted: Sequence[float], gap: float, low: float, high: float) -> 
 
 def canvas(name: str, title: str, description: str, width: float, height: float, *children: Child) -> Element:
     """A chart: an image with a name and a description for those who do not see it."""
+    own = f"{name}-{int(width)}"  # a page may hold a chart twice, for a phone and for all others
     return h(
         "svg",
-        h("title", title, id=f"{name}-t"),
-        h("desc", description, id=f"{name}-d"),
+        h("title", title, id=f"{own}-t"),
+        h("desc", description, id=f"{own}-d"),
         *children,
-        class_=f"chart w{int(width)}",
+        class_="chart",
         viewBox=f"0 0 {int(width)} {math.ceil(height)}",
         width=int(width),
         height=math.ceil(height),
         role="img",
-        aria_labelledby=f"{name}-t {name}-d",
+        aria_labelledby=f"{own}-t {own}-d",
+        data_chart=name,
     )
 
 

@@ -63,7 +63,7 @@ def heatmap_chart(matrix: Matrix, number_: int = 1, width: float = WIDE) -> Elem
     counts = Counter(_rig(cell) for row in matrix.cells for cell in row)
     legend, end = _legend(rigs, counts, bottom + 46, width)
     told = "; ".join(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in enumerate(rigs[:MOST_NAMED]))
-    made = canvas(f"map{number_}w{int(width)}", head, f"{down}; {across}. {told}", width, end, *drawn, *legend)
+    made = canvas(f"map-{number_}", head, f"{down}; {across}. {told}", width, end, *drawn, *legend)
     made.set("data-map", str(number_ - 1))
     for name, value in (("left", left), ("top", top), ("wide", wide), ("high", high)):
         made.set(f"data-{name}", coordinate(value))

@@ -1,4 +1,4 @@
-"""What is used of each limit: all of them, or only those in watts."""
+"""What is used of each limit: those in watts, and all others."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def watts_chart(result: Result, width: float = NARROW) -> Element:
             words = say("▲ {watts} W advised for long loads", watts=number(plan.long_load_w, 0))
             start = min(max(at - 5, 0), width - width_of(words))
             drawn.append(label(start, y + 31, words, "soft", "", "result.plan.long_load_w", plan.long_load_w))
-            y += 14
+            y += 18
         y += ROW
     return canvas("watts", head, "; ".join(told), width, y - 6, *drawn)
 
 
 def limits_chart(result: Result, width: float = NARROW) -> Element:
-    """Every limit of the answer, each in its own unit."""
+    """The limits that are not in watts, each in its own unit."""
     head = say("Limits: what is used of each")
     drawn = [label(0, 14, head, "strong")]
     y = 36.0
     told = []
     for i, row in enumerate(result.usage):
-        if row.used == row.capacity == 0:
-            continue  # "0 of 0 used cards" tells a reader nothing
+        if row.unit == "W" or row.used == row.capacity == 0:
+            continue  # the watts have their chart; "0 of 0 used cards" tells a reader nothing
         lines, words = _row(i, row, y, width)
         drawn += lines
         told.append(words)

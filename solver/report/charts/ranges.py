@@ -50,8 +50,8 @@ def price_chart(explanation: Explanation, width: float = NARROW) -> Element:
             label(0, y + 33, words, "", "", end, one.low_cny if one.high_cny is None else one.high_cny)
         )
         y += 54
-    drawn.append(label(0, y - 4, fitted(say("mark: today; the scale ends at twice that"), width), "soft"))
-    return canvas("prices", head, "; ".join(told), width, y + 2, *drawn)
+    drawn.append(label(0, y, fitted(say("mark: today; the scale ends at twice that"), width), "soft"))
+    return canvas("prices", head, "; ".join(told), width, y + 6, *drawn)
 
 
 def _words(one: PriceRange) -> str:

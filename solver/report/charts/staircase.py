@@ -29,6 +29,7 @@ from solver.report.charts.words import axis_name
 from solver.report.wording import money, number
 
 MOST_STEPS = 60
+MARK = " ◀"
 _GAP = 17
 
 
@@ -47,10 +48,11 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
     if not points:
         raise ValueError("no points, no curve")
     first, second = frontier.axes
+    mine = [point.plan.choice == chosen for _, point in points]
     names = [_name(point) for _, point in points]
     values = [_told(second, point.values[1]) for _, point in points]
     figures = max(width_of(value) for value in values)
-    wide = max(width_of(name) for name in names)
+    wide = max(width_of(name + MARK) * 1.06 for name in names)  # the chosen one is bold
     column = min(figures + 8 + wide + 2, width * 0.55)
     top, height = 44.0, max(230.0, len(points) * _GAP + 20.0, width * 0.36)
     xs = [_shown(first, point.values[0]) for _, point in points]
@@ -82,12 +84,11 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
         at, point = points[i]
         end = across(xs[i + 1]) if i + 1 < len(xs) else right
         y = up(ys[i])
-        is_chosen = point.plan.choice == chosen
         tip = f"{names[i]}: {values[i]}, {money(point.plan.cost_cny)} CNY"
         text_at = width - column
         drawn += [
             _leader(end, y, right + 4, place, text_at - 4),
-            box(across(xs[i]) - 4, y - 4, 8, 8, "chosen" if is_chosen else "dot", tip, step=names[i]),
+            box(across(xs[i]) - 4, y - 4, 8, 8, "chosen" if mine[i] else "dot", tip, step=names[i]),
             label(
                 text_at + figures,
                 place + 4,
@@ -100,18 +101,20 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
             label(
                 text_at + figures + 8,
                 place + 4,
-                fitted(names[i] + (" ◀" if is_chosen else ""), column - figures - 8, FONT),
-                "strong" if is_chosen else "",
+                fitted(names[i] + (MARK if mine[i] else ""), column - figures - 8, FONT),
+                "strong" if mine[i] else "",
                 "",
                 f"frontier.points.{at}.values.0",
                 point.values[0],
             ),
         ]
+    if any(mine):
+        drawn.append(label(width - column, top + height + 36, MARK.strip() + " " + say("this answer"), "soft"))
     told = "; ".join(
         say("from {x}: {y}, {rig}", x=_told(first, point.values[0]), y=value, rig=name)
         for (_, point), value, name in zip(points, values, names, strict=True)
     )
-    return canvas(f"curve{int(width)}", head, told, width, top + height + 44, *drawn)
+    return canvas("frontier", head, told, width, top + height + 44, *drawn)
 
 
 def _leader(x1: float, y1: float, bend: float, y2: float, x2: float) -> Element:
@@ -137,7 +140,9 @@ def _told(axis: str, value: float) -> str:
 
 
 def _stairs(xs: list[float], ys: list[float], across: Scale, up: Scale) -> list[tuple[float, float]]:
-    corners = [(across(xs[0]), up(0)), (across(xs[0]), up(ys[0]))]
+    corners = [(across(xs[0]), up(ys[0]))]
+    if ys[-1] > ys[0]:
+        corners.insert(0, (across(xs[0]), up(0)))  # for less money there is nothing
     for (_, y), (x_next, y_next) in pairwise(zip(xs, ys, strict=True)):
         corners += [(across(x_next), up(y)), (across(x_next), up(y_next))]
     return [*corners, (across.end, up(ys[-1]))]

@@ -98,6 +98,9 @@ def _facts(result: Result, plan: Plan) -> Iterator[Fact]:
 
 def _chapters(saved: Saved) -> Iterator[Chapter]:
     result, explanation = saved.result, saved.explanation
+    if explanation.conflict is not None:
+        conflicts = tuple(sections_of(explanation.model_copy(update={"cards": ()})))
+        yield Chapter("conflict", say("Why nothing fits, and the ways out"), sections=conflicts)
     if result.warnings:
         yield Chapter("warnings", say("Warnings"), notes=tuple(notice.message for notice in result.warnings))
     if result.plan is not None:
@@ -110,6 +113,7 @@ def _chapters(saved: Saved) -> Iterator[Chapter]:
                 time_chart(result),
                 watts_chart(result),
                 limits_chart(result),
+                *((price_chart(explanation),) if shown_ranges(explanation) else ()),
             ),
         )
         yield Chapter("order", say("What to order"), sections=(_order(result.plan), _plan(result.plan)))
@@ -128,13 +132,9 @@ def _chapters(saved: Saved) -> Iterator[Chapter]:
             ),
             sections=curve,
         )
-    if explanation.conflict is not None:
-        conflicts = tuple(sections_of(explanation.model_copy(update={"cards": ()})))
-        yield Chapter("conflict", say("Why nothing fits, and the ways out"), sections=conflicts)
     if explanation.prices or explanation.figures or explanation.limits:
         holds = explanation.model_copy(update={"alternatives": (), "cards": (), "conflict": None})
-        charts = (price_chart(explanation),) if shown_ranges(explanation) else ()
-        yield Chapter("holds", say("How far the answer holds"), charts=charts, sections=tuple(sections_of(holds)))
+        yield Chapter("holds", say("How far the answer holds"), sections=tuple(sections_of(holds)))
     if explanation.alternatives:
         yield Chapter(
             "alternatives", say("What else there is"), sections=(alternatives_section(explanation.alternatives),)

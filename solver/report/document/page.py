@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from solver.domain.language import language, say
+from solver.report.charts.canvas import width_of
 from solver.report.document.chapter import Chapter, Report
 from solver.report.document.record import looked_up
 from solver.report.document.script import FILTER_FROM, SCRIPT
@@ -21,6 +22,9 @@ from solver.report.markup import h, html_text, json_block
 
 _FIGURE = re.compile(r"(at least )?[-\d,.]+ ?(%|h|days|CNY|GB|MiB|W)?|any|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
+_BETWEEN = re.compile(r"(?<=[\s/-])")
+_PHONE, _PAPER, _CELL_FONT, _CELL_GAP = 358, 780, 13, 9
+"""Px: a phone's screen and a sheet of A4 without margins (seen from text of 13 px), and a table's text."""
 _HTML_LANGUAGE = {"en": "en", "zh": "zh-CN"}
 
 
@@ -138,12 +142,13 @@ def _table(section: Section, name: str, interactive: bool) -> Element:
         all(_FIGURE.fullmatch(row[at]) for row in section.rows) and any(row[at] for row in section.rows)
         for at in range(len(section.columns))
     ]
+    class_ = _class(section, right)
     rows = [
         h(
             "tr",
             *(
-                h("td", cell, class_="num" if on_right else None, data_th=title or None)
-                for cell, title, on_right in zip(row, section.columns, right, strict=True)
+                h("td", cell, class_="num" if on_right else None, data_th=None if class_ == "fits" or at == 0 else title)
+                for at, (cell, title, on_right) in enumerate(zip(row, section.columns, right, strict=True))
             ),
         )
         for row in section.rows
@@ -156,6 +161,23 @@ def _table(section: Section, name: str, interactive: bool) -> Element:
         "table",
         h("thead", h("tr", *heads)),
         h("tbody", *rows),
+        class_=class_,
         aria_labelledby=name,
         data_filter="1" if interactive and len(section.rows) >= FILTER_FROM else None,
     )
+
+
+def _class(section: Section, right: list[bool]) -> str | None:
+    """`fits`: a phone is wide enough for the table as a table. `any`: words must be broken even on paper.
+
+    On a phone figures are not broken, words are not, and text takes three lines a cell at most.
+    """
+    phone = widest = 0.0
+    for at, title in enumerate(section.columns):
+        cells = [row[at] for row in section.rows]
+        words = [word for cell in cells for word in ([cell] if right[at] else _BETWEEN.split(cell))]
+        word = max((width_of(word, _CELL_FONT) for word in (*words, *title.split())), default=0.0)
+        text = max((width_of(cell, _CELL_FONT) for cell in cells), default=0.0)
+        phone += max(word, min(text / 3, _PHONE)) + _CELL_GAP
+        widest += word + _CELL_GAP
+    return "any" if widest > _PAPER else "fits" if phone <= _PHONE else None

@@ -32,14 +32,15 @@ p{margin:0 0 8px;max-width:75ch}
 .notes{margin:0;padding:12px 14px 12px 30px;background:var(--warn);border:1px solid var(--line);border-radius:6px}
 .notes li{overflow-wrap:anywhere;margin:2px 0}
 ul.plain{margin:0;padding-left:20px}ul.plain li{overflow-wrap:anywhere}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:28px 30px}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:30px 20px}
 figure{margin:0}
 .narrow{display:none}
 .scroll{overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:13.5px;line-height:1.4}
 th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var(--fg);vertical-align:bottom}
 th,td{padding:5px 14px 5px 0}th:last-child,td:last-child{padding-right:0}
-td{border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+td{border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
+.any td{overflow-wrap:anywhere}
 .num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .under{color:var(--soft);font-size:13px;margin:8px 0 0}
 footer{margin-top:40px;padding-top:12px;border-top:1px solid var(--line);color:var(--soft);font-size:12.5px;\
@@ -58,13 +59,15 @@ font-size:13px;pointer-events:none;overflow-wrap:anywhere}
 .page{padding:16px 16px 32px}.headline{font-size:19px}
 .wide{display:none}.narrow{display:block}
 .facts{grid-template-columns:1fr 1fr}.facts dd.value{font-size:19px}
-thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-table,tbody,tr,td{display:block}
-tr{border-bottom:1px solid var(--fg);padding:7px 0}
-td,td.num{border:0;padding:1px 0;text-align:left;white-space:normal;display:grid;\
+table:not(.fits) thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+table:not(.fits),:not(.fits)>tbody,:not(.fits)>tbody tr,:not(.fits)>tbody td{display:block}
+:not(.fits)>tbody tr{border-bottom:1px solid var(--fg);padding:7px 0}
+:not(.fits)>tbody td{overflow-wrap:anywhere;border:0;padding:1px 0;text-align:left;white-space:normal;display:grid;\
 grid-template-columns:minmax(84px,30%) 1fr;gap:10px}
-td:empty{display:none}
-td::before{content:attr(data-th);color:var(--soft)}
+:not(.fits)>tbody td:empty{display:none}
+:not(.fits)>tbody td::before{content:attr(data-th);color:var(--soft)}
+:not(.fits)>tbody td:first-child{display:block;font-weight:600}:not(.fits)>tbody td:first-child::before{content:none}
+.fits th,.fits td{padding-right:9px}.fits{font-size:13px}
 }
 @page{size:A4;margin:13mm 12mm}
 @media print{
@@ -74,7 +77,7 @@ body{font-size:10.5pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section{margin-top:20px}h2{font-size:13pt}h2,h3{break-after:avoid}
 table{font-size:8.6pt}th,td{padding:3px 9px 3px 0}
 tr,figure,.facts,.notes li{break-inside:avoid}thead{display:table-header-group}
-.charts{grid-template-columns:1fr 1fr;gap:20px 22px}.facts{grid-template-columns:repeat(4,1fr)}
+.charts{grid-template-columns:1fr 1fr;gap:20px 22px}.facts{grid-template-columns:repeat(4,1fr)}.facts dd.value{font-size:14pt}
 .gone{display:revert}
 }
 """
