@@ -60,7 +60,7 @@ def _em(char: str) -> float:
     return 0.74 if char.isupper() else 0.66 if char.isdecimal() else 0.63
 
 
-_EM = {char: 0.36 for char in " .,:;'|!ijlI()[]/-"} | {"m": 0.98, "w": 0.84, "M": 0.9, "W": 1.0, "@": 1.02, "%": 0.97}
+_EM = dict.fromkeys(" .,:;'|!ijlI()[]/-", 0.36) | {"m": 0.98, "w": 0.84, "M": 0.9, "W": 1.0, "@": 1.02, "%": 0.97}
 
 
 def fitted(text: str, room: float, size: float = FONT) -> str:

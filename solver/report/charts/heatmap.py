@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -19,9 +19,9 @@ MOST_NAMED = 15
 _NO_PLAN = ("infeasible", "no_answer", "failed")
 
 
-def rigs_of(matrix: Matrix) -> list[str]:
-    """The rigs of a map, the most frequent first; a power limit below the TDP does not make another rig."""
-    counts = Counter(rig for row in matrix.cells for cell in row if (rig := _rig(cell)))
+def rigs_of(maps: Iterable[Matrix]) -> list[str]:
+    """The rigs of all maps, the most frequent first; a power limit below the TDP does not make another rig."""
+    counts = Counter(rig for matrix in maps for row in matrix.cells for cell in row if (rig := _rig(cell)))
     return sorted(counts, key=lambda rig: (-counts[rig], rig))
 
 
@@ -30,15 +30,15 @@ def _rig(cell: Any) -> str:
     return "" if cell is None or cell in _NO_PLAN else str(cell).partition(" @")[0]
 
 
-def heatmap_chart(matrix: Matrix, number_: int = 1, width: float = WIDE) -> Element:
+def heatmap_chart(matrix: Matrix, rigs: Sequence[str], number_: int = 1, width: float = WIDE) -> Element:
     """A map of a sweep.
 
     Args:
         matrix: rigs, or why there is none, by the values of two axes.
+        rigs: all that may occur; their places are their letters and colours, the same in all maps of a page.
         number_: which map of the page it is, for its name.
         width: px.
     """
-    rigs = rigs_of(matrix)
     place = {rig: i for i, rig in enumerate(rigs)}
     labels = [_axis_value(value) for value in matrix.rows]
     left = max((width_of(text) for text in labels), default=0) + (8 if any(labels) else 0)
@@ -62,7 +62,8 @@ def heatmap_chart(matrix: Matrix, number_: int = 1, width: float = WIDE) -> Elem
     drawn.append(label(left, bottom + 34, fitted(across, width - left), "soft"))
     counts = Counter(_rig(cell) for row in matrix.cells for cell in row)
     legend, end = _legend(rigs, counts, bottom + 46, width)
-    told = "; ".join(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in enumerate(rigs[:MOST_NAMED]))
+    here = [(i, rig) for i, rig in enumerate(rigs) if counts[rig]]
+    told = "; ".join(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in here[:MOST_NAMED])
     made = canvas(f"map-{number_}", head, f"{down}; {across}. {told}", width, end, *drawn, *legend)
     made.set("data-map", str(number_ - 1))
     for name, value in (("left", left), ("top", top), ("wide", wide), ("high", high)):
@@ -111,10 +112,11 @@ def _column_labels(matrix: Matrix, left: float, bottom: float, wide: float) -> I
 
 
 def _legend(rigs: Sequence[str], counts: Counter[str], top: float, width: float) -> tuple[list[Element], float]:
-    entries = [(letter(i), swatch(i), rig, counts[rig]) for i, rig in enumerate(rigs[:MOST_NAMED])]
-    more = sum(counts[rig] for rig in rigs[MOST_NAMED:])
+    here = [(letter(i), swatch(i), rig, counts[rig]) for i, rig in enumerate(rigs) if counts[rig]]
+    entries = here[:MOST_NAMED]
+    more = sum(count for *_, count in here[MOST_NAMED:])
     if more:
-        rest = say("{count} more rigs", count=len(rigs) - MOST_NAMED)
+        rest = say("{count} more rigs", count=len(here) - MOST_NAMED)
         entries.append(("", swatch(MOST_NAMED), rest, more))
     if counts[""]:
         entries.append(("–", "none", say("no plan"), counts[""]))
@@ -140,9 +142,8 @@ def _axis_value(value: Any) -> str:
     return number(value, 4) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def map_object(matrix: Matrix) -> dict[str, Any]:
-    """A map for programs: its rigs in the order of their letters, and cells as places among them (-1: no plan)."""
-    rigs = rigs_of(matrix)
+def map_object(matrix: Matrix, rigs: Sequence[str]) -> dict[str, Any]:
+    """A map for programs; cells are places among the rigs, which are in the order of their letters (-1: no plan)."""
     place = {rig: i for i, rig in enumerate(rigs)} | {"": -1}
     return {
         "sweep": matrix.sweep,
@@ -150,6 +151,5 @@ def map_object(matrix: Matrix) -> dict[str, Any]:
         "across": matrix.across,
         "rows": [_axis_value(value) for value in matrix.rows],
         "columns": [_axis_value(value) for value in matrix.columns],
-        "rigs": rigs,
         "cells": [[place[_rig(cell)] for cell in row] for row in matrix.cells],
     }

@@ -46,9 +46,7 @@ def price_chart(explanation: Explanation, width: float = NARROW) -> Element:
             box(scale(1) - 1.5, y + 3, 3, 18, "chosen", now),
         ]
         end = f"explanation.prices.{i}." + ("low_cny" if one.high_cny is None else "high_cny")
-        drawn.append(
-            label(0, y + 33, words, "", "", end, one.low_cny if one.high_cny is None else one.high_cny)
-        )
+        drawn.append(label(0, y + 33, words, "", "", end, one.low_cny if one.high_cny is None else one.high_cny))
         y += 54
     drawn.append(label(0, y, fitted(say("mark: today; the scale ends at twice that"), width), "soft"))
     return canvas("prices", head, "; ".join(told), width, y + 6, *drawn)

@@ -60,6 +60,4 @@ class Report:
     @property
     def charts(self) -> list[Element]:
         """All charts in order, of the wide ones the wide form."""
-        return [
-            chart for chapter in self.chapters for chart in (*chapter.charts, *(wide for wide, _ in chapter.wide))
-        ]
+        return [chart for chapter in self.chapters for chart in (*chapter.charts, *(wide for wide, _ in chapter.wide))]

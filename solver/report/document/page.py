@@ -120,7 +120,11 @@ def _chapter(chapter: Chapter, interactive: bool) -> Element:
             h("figure", h("div", wide, class_="wide"), h("div", narrow, class_="narrow"))
             for wide, narrow in chapter.wide
         ),
-        *(element for i, section in enumerate(chapter.sections) for element in _section(chapter, i, section, interactive)),
+        *(
+            element
+            for i, section in enumerate(chapter.sections)
+            for element in _section(chapter, i, section, interactive)
+        ),
         id=chapter.name,
         aria_labelledby=f"{chapter.name}-h",
     )
@@ -147,7 +151,12 @@ def _table(section: Section, name: str, interactive: bool) -> Element:
         h(
             "tr",
             *(
-                h("td", cell, class_="num" if on_right else None, data_th=None if class_ == "fits" or at == 0 else title)
+                h(
+                    "td",
+                    cell,
+                    class_="num" if on_right else None,
+                    data_th=None if class_ == "fits" or at == 0 else title,
+                )
                 for at, (cell, title, on_right) in enumerate(zip(row, section.columns, right, strict=True))
             ),
         )

@@ -89,7 +89,8 @@ def basis_words(basis: str) -> str:
 def price_section(saved: Saved) -> Section:
     """Every price that the answer was weighed against, with its vendor, day and source."""
     catalog = saved.problem.catalog
-    names = {entry.id: entry.name for entry in (*catalog.cards, *catalog.platforms)}
+    names = {card.id: card.name for card in catalog.cards}
+    names |= {platform.id: platform.name for platform in catalog.platforms}
     told = _told_of(saved)
     offers = [offer for offer in catalog.offers if offer.item_id in told] or list(catalog.offers)
     rows = [
@@ -138,5 +139,3 @@ def _condition(offer: Offer) -> str:
 
 def _day(day: datetime.date | None) -> str:
     return "" if day is None else day.isoformat()
-
-

@@ -45,9 +45,10 @@ def _curve(frontier: Frontier) -> dict[str, Any]:
 
 def run_record(story: RunStory) -> dict[str, Any]:
     """The summary of a run, its maps (cells as places in `rigs`, -1 where there is no plan) and distributions."""
-    from solver.report.charts.heatmap import map_object
+    from solver.report.charts.heatmap import map_object, rigs_of
 
-    run = story.run
+    run, maps = story.run, (*story.maps, *story.strips)
+    rigs = rigs_of(maps)
     return {
         "schema_version": SCHEMA_VERSION,
         "run": {
@@ -69,7 +70,8 @@ def run_record(story: RunStory) -> dict[str, Any]:
             "broken": story.counts.broken,
         },
         "summary": story.summary,
-        "maps": [map_object(matrix) for matrix in (*story.maps, *story.strips)],
+        "rigs": rigs,
+        "maps": [map_object(matrix, rigs) for matrix in maps],
         "distributions": [
             {"name": each.name, "bins": [[one.low, one.high, one.count] for one in each.bins]}
             for each in story.distributions

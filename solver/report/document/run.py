@@ -7,7 +7,7 @@ from typing import Any
 
 from solver.domain.language import say
 from solver.report.charts.canvas import NARROW, WIDE
-from solver.report.charts.heatmap import heatmap_chart
+from solver.report.charts.heatmap import heatmap_chart, rigs_of
 from solver.report.charts.spread import figure_name, figure_told, spread_chart
 from solver.report.charts.wins import wins_chart
 from solver.report.document.chapter import Chapter, Fact, Report
@@ -53,7 +53,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
     if len(winners) == 1:
         return say("One rig wins everywhere: {rig} on {platform}.", rig=rig, platform=first["platform_id"])
     return say(
-        "{rig} on {platform} wins most often: in {share} of the scenarios that have a plan; {count} rigs win somewhere.",
+        "{rig} on {platform} wins most often: in {share} of the scenarios with a plan; {count} rigs win somewhere.",
         rig=rig,
         platform=first["platform_id"],
         share=f"{first['share']:.1%}",
@@ -84,14 +84,15 @@ def _chapters(story: RunStory) -> Iterator[Chapter]:
         yield _expectations(expected)
     maps = (*story.maps, *story.strips)
     if maps:
+        rigs = rigs_of(maps)
         charts = tuple(
-            (heatmap_chart(matrix, i, WIDE), heatmap_chart(matrix, i, NARROW)) for i, matrix in enumerate(maps, 1)
+            (heatmap_chart(matrix, rigs, i, WIDE), heatmap_chart(matrix, rigs, i, NARROW))
+            for i, matrix in enumerate(maps, 1)
         )
         yield Chapter("maps", say("Which rig wins where"), wide=charts)
     if summary["winners"]:
-        yield Chapter(
-            "winners", say("Which rig wins how often"), charts=(wins_chart(summary),), sections=(_winners(summary),)
-        )
+        wins = (wins_chart(summary, WIDE), wins_chart(summary, NARROW))
+        yield Chapter("winners", say("Which rig wins how often"), wide=(wins,), sections=(_winners(summary),))
         spreads = tuple(spread_chart(each, summary["spread"][each.name]) for each in story.distributions)
         yield Chapter("spread", say("How cost, batch and epoch are spread"), charts=spreads, sections=(_spread(story),))
     states = [(status, f"{count:,}") for status, count in summary["by_status"].items()]
@@ -110,7 +111,7 @@ def _expectations(expected: Mapping[str, Any]) -> Chapter:
     held = expected["checked"] - expected["broken"]
     text = say("{held} of {checked} scenarios are as expected.", held=f"{held:,}", checked=f"{expected['checked']:,}")
     rows = [(each["name"], each["broken"]) for each in expected["first"]]
-    sections = ()
+    sections: tuple[Section, ...] = ()
     if rows:
         more = expected["broken"] - len(rows)
         note = say("and {count} more", count=f"{more:,}") if more > 0 else ""
@@ -169,7 +170,9 @@ def _footer(story: RunStory) -> Iterator[str]:
         solver=run.solver_version,
         ortools=run.ortools_version,
     )
-    yield say("Run {run}, begun {when} (UTC) by {who}.", run=run.run_id, when=_moment(run.created_at), who=run.requested_by)
+    yield say(
+        "Run {run}, begun {when} (UTC) by {who}.", run=run.run_id, when=_moment(run.created_at), who=run.requested_by
+    )
 
 
 def _moment(text: str) -> str:

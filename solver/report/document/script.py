@@ -45,7 +45,7 @@ SCRIPT = """
     const row = at(event.clientY - box.top, Number(svg.dataset.top), Number(svg.dataset.high));
     const held = map.cells[row] && map.cells[row][column];
     if (held === undefined) return null;
-    const rig = held < 0 ? words.none : map.rigs[held];
+    const rig = held < 0 ? words.none : record.rigs[held];
     const down = map.down ? map.down + " " + map.rows[row] + ", " : "";
     return rig + ": " + down + map.across + " " + map.columns[column];
   };

@@ -33,7 +33,7 @@ p{margin:0 0 8px;max-width:75ch}
 .notes li{overflow-wrap:anywhere;margin:2px 0}
 ul.plain{margin:0;padding-left:20px}ul.plain li{overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:30px 20px}
-figure{margin:0}
+figure{margin:0}figure+figure{margin-top:26px}.charts figure+figure{margin:0}
 .narrow{display:none}
 .scroll{overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:13.5px;line-height:1.4}
@@ -77,7 +77,8 @@ body{font-size:10.5pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section{margin-top:20px}h2{font-size:13pt}h2,h3{break-after:avoid}
 table{font-size:8.6pt}th,td{padding:3px 9px 3px 0}
 tr,figure,.facts,.notes li{break-inside:avoid}thead{display:table-header-group}
-.charts{grid-template-columns:1fr 1fr;gap:20px 22px}.facts{grid-template-columns:repeat(4,1fr)}.facts dd.value{font-size:14pt}
+.charts{grid-template-columns:1fr 1fr;gap:20px 22px}.facts{grid-template-columns:repeat(4,1fr)}
+.facts dd.value{font-size:14pt}
 .gone{display:revert}
 }
 """
