@@ -48,7 +48,7 @@ def divided(parts: Sequence[Part], top: float, width: float) -> tuple[list[Eleme
         left, right = scale(start), scale(start + part.size)
         drawn.append(box(left, top, right - left, BAR, class_, f"{part.name}: {part.told}"))
         if mark and right - left >= width_of(mark) + 4:
-            drawn.append(label((left + right) / 2, top + 15, mark, "strong", "middle"))
+            drawn.append(label((left + right) / 2, top + 15, mark, "cell", "middle"))
         drawn.append(box(0.5, y + 1.5, 13, 13, class_))
         if mark:
             drawn.append(label(7, y + 12, mark, "mini", "middle"))

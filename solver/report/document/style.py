@@ -53,7 +53,7 @@ padding:5px 8px;margin-left:8px;width:min(260px,55vw)}
 font-size:13px;pointer-events:none;overflow-wrap:anywhere}
 .tip[hidden]{display:none}.chart .dim{opacity:.18}.chart [data-rig]{cursor:pointer}
 .chart .mini{font-size:10.5px;font-weight:600}.chart .cell{font-size:11px}.chart .tick{font-size:11px}
-.chart .lead{fill:none}
+.chart .lead{fill:none}.chart .cell{pointer-events:none}
 .gone{display:none}
 @media screen and (max-width:719px){
 .page{padding:16px 16px 32px}.headline{font-size:19px}
