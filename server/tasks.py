@@ -23,7 +23,7 @@ from solver.batch import OutOfTime, Patience
 from solver.catalog import Library
 from solver.check import check
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
-from solver.domain.explanation import Axis, Explanation, Frontier
+from solver.domain.explanation import AXIS_UNITS, Axis, Explanation, Frontier
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
 from solver.domain.plan import Incumbent, Result, Statistics
@@ -31,7 +31,7 @@ from solver.domain.problem import Problem
 from solver.domain.records import Date, Flag, Record
 from solver.domain.units import Cny
 from solver.explain import ExplainOptions, explain, top
-from solver.frontier import UNITS, frontier
+from solver.frontier import frontier
 from solver.report.json_form import gap
 from solver.solve import Options, fingerprint, optimize
 from solver.wire import asked, library_named, message_of, parsed, plain_of
@@ -231,7 +231,7 @@ def _compute_frontier(request: api.ComputeFrontierRequest, call: Call) -> Messag
     first, second = wanted.axes or (("cost", "batch") if problem.goal == "cost" else ("cost", problem.goal))
 
     def undrawn() -> Message:
-        units = (UNITS[first], UNITS[second])
+        units = (AXIS_UNITS[first], AXIS_UNITS[second])
         nothing = Frontier(axes=(first, second), units=units, goal=problem.goal, points=(), complete=False)
         return message_of({"frontier": nothing}, api.ComputeFrontierResponse)
 

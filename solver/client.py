@@ -30,7 +30,7 @@ from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable,
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
-from solver.domain.records import Card, Offer, Platform, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Workload
 from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]
@@ -297,6 +297,13 @@ class Client:
         """The workloads of one of the server's catalogues."""
         response = self._call(self._stub.ListWorkloads, api.ListWorkloadsRequest(catalog_id=catalog_id))
         return tuple(record_of(workload, Workload) for workload in response.workloads)
+
+    def library(self, catalog_id: str | None = None) -> Library:
+        """One of the server's catalogues whole, with its workloads: what questions are laid over there."""
+        cards, card_offers = self.list_cards(catalog_id)
+        platforms, platform_offers = self.list_platforms(catalog_id)
+        catalog = Catalog(cards=cards, platforms=platforms, offers=(*card_offers, *platform_offers))
+        return Library(catalog, self.list_workloads(catalog_id))
 
     # Calls
 

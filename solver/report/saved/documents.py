@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from solver.catalog.reading import read_file
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import Alternative, Explanation, Frontier
 from solver.domain.plan import Notice, Result
@@ -24,23 +22,25 @@ _DERIVED_OF_RESULT = frozenset(("schema_version", "gap", "alternatives"))
 _MOST_DIGITS = 40
 
 
-def read_document(folder: Path, name: str) -> Document:
-    """A JSON object from a file: no key twice, no NaN, no endless number.
+def parse_document(data: bytes, name: str) -> Document:
+    """A JSON object: no key twice, no NaN, no endless number.
+
+    Args:
+        data: the text, UTF-8.
+        name: the file, for messages.
 
     Raises:
-        InvalidProblem: it cannot be read, or is anything else.
+        InvalidProblem: it is anything else.
     """
     try:
         document = json.loads(
-            read_file(folder / name).decode("utf-8"),
+            data.decode("utf-8"),
             object_pairs_hook=_once,
             parse_constant=_refuse,
             parse_int=_whole,
             parse_float=_number,
         )
     except (ValueError, RecursionError) as error:
-        if isinstance(error, InvalidProblem):
-            raise InvalidProblem(Violation(name, v.value, v.allowed) for v in error.violations) from None
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
         raise InvalidProblem.of(name, None, f"is not JSON: {reason}") from None
     if not isinstance(document, dict):

@@ -7,13 +7,19 @@ catalogue of its day nor the vendors' files. Modify this module when a saved ans
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
 
 from solver.catalog import Library, resolve
-from solver.catalog.question_file import read_question, with_lines
-from solver.domain.errors import InvalidProblem
+from solver.catalog.question_file import with_lines
+from solver.catalog.reading import Mapping as YamlMapping
+from solver.catalog.reading import parse_yaml, read_file
+from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import Alternative, Explanation, Frontier
-from solver.domain.language import LANGUAGES, speaking
+from solver.domain.language import say, speaking
 from solver.domain.notices import notices_for
 from solver.domain.plan import Notice, Result
 from solver.domain.problem import Problem
@@ -44,64 +50,117 @@ EMPTY = Library(Catalog(cards=(), platforms=(), offers=()), ())
 """A saved question brings its catalogue; it is laid over nothing."""
 
 
+Files = Mapping[str, bytes]
+"""The files of a saved answer by name."""
+
+
 def load(folder: Path) -> Saved:
     """Read a saved answer. Nothing is checked beyond its form: see verify.py.
 
     Raises:
         InvalidProblem: no such folder, a file missing or unreadable, or not written by `--save`.
     """
+    return saved_of(read_folder(folder))
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a saved answer that are there.
+
+    Raises:
+        InvalidProblem: no such folder, not finished, or a file that cannot be read.
+    """
     if not folder.is_dir():
-        raise InvalidProblem.of(str(folder), None, "no such folder")
-    if not (folder / layout.MANIFEST).is_file():
-        raise InvalidProblem.of(str(folder), None, f"is not a saved answer: there is no {layout.MANIFEST} in it")
-    manifest = documents.read_document(folder, layout.MANIFEST)
-    problem = read_problem(folder)
-    plan = documents.read_document(folder, layout.PLAN)
-    explain = documents.read_document(folder, layout.EXPLAIN)
-    frontier = None
-    if (folder / layout.FRONTIER).exists():
-        document = documents.read_document(folder, layout.FRONTIER)
-        frontier = documents.frontier_of_document(document, layout.FRONTIER)
-    as_of, language = _day(manifest.get("as_of")), manifest.get("language")
-    if language not in LANGUAGES:
-        raise InvalidProblem.of(f"{layout.MANIFEST}: language", language, f"must be one of {', '.join(LANGUAGES)}")
-    global_batch = manifest.get("global_batch")
-    if global_batch is not None and (not isinstance(global_batch, int) or isinstance(global_batch, bool)):
-        raise InvalidProblem.of(f"{layout.MANIFEST}: global_batch", None, "must be a whole number")
+        raise InvalidProblem.of(str(folder), None, say("no such folder"))
+    if not (folder / layout.MANIFEST).exists():
+        missing = say("is not a saved answer, or was not finished: there is no {name} in it", name=layout.MANIFEST)
+        raise InvalidProblem.of(str(folder), None, missing)
+    return {name: read_file(folder / name) for name in layout.NAMES if (folder / name).exists()}
+
+
+def saved_of(files: Files) -> Saved:
+    """The records behind the files.
+
+    Raises:
+        InvalidProblem: a file is missing or unreadable.
+    """
+    manifest = manifest_of(files)
+    problem = problem_in(files)
+    plan = document_in(files, layout.PLAN)
 
     # A document keeps the message of a warning, not its code; the same warnings made again tell which is which.
     bare = documents.result_of_document(plan, lambda _message: "", layout.PLAN)
-    with speaking(language):
-        codes = {notice.message: notice.code for notice in _notices(problem, bare, as_of)}
+    with speaking(manifest.language):
+        codes = {notice.message: notice.code for notice in _notices(problem, bare, manifest.as_of)}
 
     def code_of(message: str) -> str:
         return codes.get(message, "")
 
+    frontier = None
+    if layout.FRONTIER in files:
+        frontier = documents.frontier_of_document(document_in(files, layout.FRONTIER), layout.FRONTIER)
     return Saved(
         problem=problem,
         result=documents.result_of_document(plan, code_of, layout.PLAN),
-        explanation=documents.explanation_of_document(explain, code_of, layout.EXPLAIN),
+        explanation=documents.explanation_of_document(document_in(files, layout.EXPLAIN), code_of, layout.EXPLAIN),
         frontier=frontier,
         top=documents.alternatives_of_document(plan, layout.PLAN),
         top_asked="alternatives" in plan,
-        as_of=as_of,
-        global_batch=global_batch,
-        language=language,
+        as_of=manifest.as_of,
+        global_batch=manifest.global_batch,
+        language=manifest.language,
     )
 
 
-def read_problem(folder: Path) -> Problem:
-    """The question of a saved answer, on the catalogue it brings.
+def document_in(files: Files, name: str) -> documents.Document:
+    """A JSON document among the files.
 
     Raises:
-        InvalidProblem: unreadable or out of its range, with the line.
+        InvalidProblem: it is missing or unreadable.
     """
-    name = str(folder / layout.QUESTION)
-    document = read_question(name)
+    if name not in files:
+        raise InvalidProblem.of(name, None, say("is missing"))
+    return documents.parse_document(files[name], name)
+
+
+class Manifest(Record):
+    """What no other file says: the day of the answer, its language, the batch wanted, and the hash of each file."""
+
+    schema_version: str
+    solver_version: str
+    as_of: Date
+    language: Literal["en", "zh"]
+    global_batch: Annotated[int, Field(strict=True, ge=1)] | None
+    files: dict[str, str]
+
+
+def manifest_of(files: Files) -> Manifest:
+    """The manifest among the files.
+
+    Raises:
+        InvalidProblem: it is missing or unreadable.
+    """
+    try:
+        return Manifest.model_validate(document_in(files, layout.MANIFEST))
+    except ValidationError as error:
+        faults = from_validation_error(error).violations
+        raise InvalidProblem(Violation(f"{layout.MANIFEST}: {v.field}", v.value, v.allowed) for v in faults) from None
+
+
+def problem_in(files: Files) -> Problem:
+    """The question among the files, on the catalogue it brings.
+
+    Raises:
+        InvalidProblem: missing, unreadable or out of its range, with the line.
+    """
+    if layout.QUESTION not in files:
+        raise InvalidProblem.of(layout.QUESTION, None, say("is missing"))
+    document = parse_yaml(files[layout.QUESTION], layout.QUESTION)
+    if not isinstance(document, YamlMapping):
+        raise InvalidProblem.of(layout.QUESTION, None, say("must be a group of named fields"))
     try:
         return resolve(document, EMPTY)
     except InvalidProblem as error:
-        raise with_lines(error, document, name) from None
+        raise with_lines(error, document, layout.QUESTION) from None
 
 
 def _notices(problem: Problem, result: Result, as_of: datetime.date) -> tuple[Notice, ...]:
@@ -109,10 +168,3 @@ def _notices(problem: Problem, result: Result, as_of: datetime.date) -> tuple[No
     if plan is not None and not (plan.card_id in catalog.card_by_id and plan.platform_id in catalog.platform_by_id):
         return ()
     return notices_for(problem, plan, as_of)
-
-
-def _day(value: object) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        raise InvalidProblem.of(f"{layout.MANIFEST}: as_of", str(value), "must be a date such as 2026-11-25") from None
