@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from solver.domain.language import say
 from solver.report.charts.bars import letter, swatch
 from solver.report.charts.canvas import LINE, WIDE, box, canvas, fitted, label, line, width_of
+from solver.report.charts.words import swept_name
 from solver.report.markup import coordinate, h
 from solver.report.wording import number
 from solver.sweep.summary import Matrix
@@ -44,7 +45,8 @@ def heatmap_chart(matrix: Matrix, rigs: Sequence[str], number_: int = 1, width: 
     left = max((width_of(text) for text in labels), default=0) + (8 if any(labels) else 0)
     left = min(left, width * 0.3)
     head = say("Which rig wins: {sweep}", sweep=matrix.sweep)
-    across, down = say("across: {axis}", axis=matrix.across), say("down: {axis}", axis=matrix.down)
+    across = say("across: {axis}", axis=swept_name(matrix.across, width - left))
+    down = say("down: {axis}", axis=swept_name(matrix.down, width))
     drawn = [label(0, 14, fitted(head, width), "strong")]
     top = 26.0
     if matrix.down:
@@ -64,7 +66,15 @@ def heatmap_chart(matrix: Matrix, rigs: Sequence[str], number_: int = 1, width: 
     legend, end = _legend(rigs, counts, bottom + 46, width)
     here = [(i, rig) for i, rig in enumerate(rigs) if counts[rig]]
     told = "; ".join(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in here[:MOST_NAMED])
-    made = canvas(f"map-{number_}", head, f"{down}; {across}. {told}", width, end, *drawn, *legend)
+    made = canvas(
+        f"map-{number_}",
+        head,
+        f"{down}; {across}. {told}" if matrix.down else f"{across}. {told}",
+        width,
+        end,
+        *drawn,
+        *legend,
+    )
     made.set("data-map", str(number_ - 1))
     for name, value in (("left", left), ("top", top), ("wide", wide), ("high", high)):
         made.set(f"data-{name}", coordinate(value))

@@ -25,7 +25,7 @@ from solver.report.charts.canvas import (
     ticks,
     width_of,
 )
-from solver.report.charts.words import axis_name
+from solver.report.charts.words import axis_name, short_axis_name
 from solver.report.wording import money, number
 
 MOST_STEPS = 60
@@ -53,7 +53,9 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
     values = [_told(second, point.values[1]) for _, point in points]
     figures = max(width_of(value) for value in values)
     wide = max(width_of(name + MARK) * 1.06 for name in names)  # the chosen one is bold
-    column = min(figures + 8 + wide + 2, width * 0.55)
+    prices = [_told(first, point.values[0]) for _, point in points]
+    priced = 18 + max(width_of(price) for price in prices) if width >= WIDE else 0.0  # a phone has no room for it
+    column = min(figures + 8 + wide + 2, width * 0.55) + priced
     top, height = 44.0, max(230.0, len(points) * _GAP + 20.0, width * 0.36)
     xs = [_shown(first, point.values[0]) for _, point in points]
     ys = [_shown(second, point.values[1]) for _, point in points]
@@ -61,7 +63,8 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
     left, right = max(width_of(number(level)) for level in levels) + 10, width - column - 26
     across = Scale(min(0.0, *xs) if xs[0] < xs[-1] * 0.5 else xs[0] * 0.95, xs[-1] * 1.06 or 1, left, right)
     up = Scale(0, max(ys) * 1.05 or 1, top + height, top)
-    head = say("{second} against {first}", second=axis_name(second), first=axis_name(first))
+    head = say("{second} against {first}", second=short_axis_name(second), first=short_axis_name(first))
+    head = head[:1].upper() + head[1:]
     drawn = [label(0, 14, fitted(head, width), "strong"), label(0, 32, axis_name(second), "soft")]
     for value in levels:
         y = up(value)
@@ -101,13 +104,15 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
             label(
                 text_at + figures + 8,
                 place + 4,
-                fitted(names[i] + (MARK if mine[i] else ""), column - figures - 8, FONT),
+                fitted(names[i] + (MARK if mine[i] else ""), column - priced - figures - 8, FONT),
                 "strong" if mine[i] else "",
-                "",
-                f"frontier.points.{at}.values.0",
-                point.values[0],
             ),
         ]
+        if priced:
+            where = f"frontier.points.{at}.values.0"
+            drawn.append(label(width, place + 4, prices[i], "soft", "end", where, point.values[0]))
+    if priced:
+        drawn.append(label(width, 32, axis_name(first), "soft", "end"))
     if any(mine):
         drawn.append(label(width - column, top + height + 36, MARK.strip() + " " + say("this answer"), "soft"))
     told = "; ".join(

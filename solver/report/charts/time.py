@@ -23,6 +23,7 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
     rows = _rows(plan)
     in_days = plan.training_hours.expected >= 48
     unit = 24 if in_days else 1
+    unit_name = say("days") if in_days else say("h")
     most = max(row.high for _, row, _ in rows) / unit
     scale = Scale(0, most * 1.02 or 1, 0, width)
     head = say("Time: an epoch takes {time}", time=duration(plan.epoch_hours.expected))
@@ -30,12 +31,13 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
     y = 38.0
     told = []
     for name, hours, at in rows:
-        low, mid, high = (duration(each, hours.expected >= 24) for each in (hours.low, hours.expected, hours.high))
-        words = mid if hours.low == hours.high else say("{low} to {high}", low=low, high=high)
-        told.append(f"{name}: {mid}" + ("" if words == mid else f" ({words})"))
+        low, mid, high = (f"{each / unit:,.{1 + in_days}f}" for each in (hours.low, hours.expected, hours.high))
+        span = mid if hours.low == hours.high else say("{middle} ({low} to {high})", middle=mid, low=low, high=high)
+        words = f"{span} {unit_name}"
+        told.append(f"{name}: {words}")
         drawn += [
             label(0, y, name),
-            label(width, y, words, "", "end", f"result.plan.{at}.high", hours.high),
+            label(width, y, words, "", "end", f"result.plan.{at}.expected", hours.expected),
             box(0, y + 6, width, 14, "room"),
             box(
                 scale(hours.low / unit),
@@ -54,8 +56,8 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
                 18,
                 "chosen",
                 f"{name}: {mid}",
-                at=f"result.plan.{at}.expected",
-                value=hours.expected,
+                at=f"result.plan.{at}.high",
+                value=hours.high,
             ),
         ]
         y += 42
@@ -64,8 +66,7 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
         drawn.append(line(scale(value), y - 4, scale(value), y, "axis"))
         anchor = "start" if value == 0 else "end" if scale(value) > width - 14 else "middle"
         drawn.append(label(scale(value), y + 12, number(value), "soft tick", anchor))
-    unit_name = say("days") if in_days else say("hours")
-    caption = say("{unit}; dark mark: expected, light bar: interval", unit=unit_name)
+    caption = say("{unit}: dark mark: expected, light bar: interval", unit=say("days") if in_days else say("hours"))
     drawn.append(label(0, y + 30, caption, "soft"))
     return canvas("time", head, "; ".join(told), width, y + 36, *drawn)
 

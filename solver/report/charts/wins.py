@@ -14,7 +14,7 @@ MOST_RIGS = 12
 
 def wins_chart(summary: Mapping[str, Any], width: float = NARROW) -> Element:
     """A bar for each rig that wins somewhere, as a share of the scenarios with a plan."""
-    head = say("Which rig wins how often")
+    head = say("Share of the scenarios with a plan")
     drawn = [label(0, 14, head, "strong")]
     scale = Scale(0, 1, 0, width)
     told = []

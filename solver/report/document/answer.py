@@ -14,7 +14,7 @@ from solver.report.charts.money import money_chart
 from solver.report.charts.ranges import price_chart, shown_ranges
 from solver.report.charts.staircase import staircase_chart
 from solver.report.charts.time import time_chart
-from solver.report.charts.words import limit_name
+from solver.report.charts.words import limit_name, limits_named
 from solver.report.document.chapter import Chapter, Fact, Report
 from solver.report.document.question import assumption_sections, price_section, question_section
 from solver.report.document.record import answer_record
@@ -99,7 +99,7 @@ def _facts(result: Result, plan: Plan) -> Iterator[Fact]:
 def _chapters(saved: Saved) -> Iterator[Chapter]:
     result, explanation = saved.result, saved.explanation
     if explanation.conflict is not None:
-        conflicts = tuple(sections_of(explanation.model_copy(update={"cards": ()})))
+        conflicts = tuple(map(_with_names, sections_of(explanation.model_copy(update={"cards": ()}))))
         yield Chapter("conflict", say("Why nothing fits, and the ways out"), sections=conflicts)
     if result.warnings:
         yield Chapter("warnings", say("Warnings"), notes=tuple(notice.message for notice in result.warnings))
@@ -134,7 +134,7 @@ def _chapters(saved: Saved) -> Iterator[Chapter]:
         )
     if explanation.prices or explanation.figures or explanation.limits:
         holds = explanation.model_copy(update={"alternatives": (), "cards": (), "conflict": None})
-        yield Chapter("holds", say("How far the answer holds"), sections=tuple(sections_of(holds)))
+        yield Chapter("holds", say("How far the answer holds"), sections=tuple(map(_with_names, sections_of(holds))))
     if explanation.alternatives:
         yield Chapter(
             "alternatives", say("What else there is"), sections=(alternatives_section(explanation.alternatives),)
@@ -143,12 +143,25 @@ def _chapters(saved: Saved) -> Iterator[Chapter]:
         cards = explanation.model_copy(
             update={"alternatives": (), "conflict": None, "limits": (), "prices": (), "figures": ()}
         )
-        yield Chapter("cards", say("Every card, and why not"), sections=tuple(sections_of(cards)))
+        yield Chapter("cards", say("Every card, and why not"), sections=tuple(map(_with_names, sections_of(cards))))
     if not explanation.complete:
         note = say("Not all of the reasons were proved in the time given; those that stand here are proved.")
         yield Chapter("incomplete", say("Not complete"), text=(note,))
     sections = (question_section(saved.problem), price_section(saved), *assumption_sections(saved))
     yield Chapter("assumptions", say("Assumptions and sources"), sections=sections)
+
+
+def _with_names(section: Section) -> Section:
+    """A section of an explanation with its limits called as a buyer calls them, not by their ids.
+
+    Only cells that hold ids and figures are touched, never one that may hold a name from a catalogue.
+    """
+    heads = (say("limit"), say("what does not fit"))
+    at = [i for i, column in enumerate(section.columns) if column in heads]
+    if section.title == say("no change of one of these alone helps"):
+        at = [0]
+    rows = [tuple(limits_named(cell) if i in at else cell for i, cell in enumerate(row)) for row in section.rows]
+    return replace(section, rows=rows) if at else section
 
 
 def _order(plan: Plan) -> Section:

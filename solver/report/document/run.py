@@ -63,8 +63,9 @@ def _headline(summary: Mapping[str, Any]) -> str:
 
 def _facts(story: RunStory) -> Iterator[Fact]:
     counts, stable = story.counts, story.summary["stability"]
+    proved = say("proved: no rig fits") if counts.infeasible else ""
     yield Fact(say("scenarios"), f"{counts.done:,}", "counts.done", say("of {total}", total=f"{story.run.total:,}"))
-    yield Fact(say("without a plan"), f"{counts.infeasible:,}", "counts.infeasible", say("proved: no rig fits"))
+    yield Fact(say("without a plan"), f"{counts.infeasible:,}", "counts.infeasible", proved)
     yield Fact(say("failed"), f"{counts.failed:,}", "counts.failed")
     changes = say("{count} changes of rig along the file", count=f"{stable['changes_along_the_file']:,}")
     yield Fact(say("rigs that win"), f"{stable['rigs']:,}", "summary.stability.rigs", changes)

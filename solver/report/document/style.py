@@ -34,13 +34,14 @@ p{margin:0 0 8px;max-width:75ch}
 ul.plain{margin:0;padding-left:20px}ul.plain li{overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));gap:30px 20px}
 figure{margin:0}figure+figure{margin-top:26px}.charts figure+figure{margin:0}
-.narrow{display:none}
+.narrow{display:none}.wide svg,.narrow svg{width:100%}
 .scroll{overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:13.5px;line-height:1.4}
 th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var(--fg);vertical-align:bottom}
 th,td{padding:5px 14px 5px 0}th:last-child,td:last-child{padding-right:0}
 td{border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
 .any td{overflow-wrap:anywhere}
+.num+:not(.num){padding-left:10px}
 .num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .under{color:var(--soft);font-size:13px;margin:8px 0 0}
 footer{margin-top:40px;padding-top:12px;border-top:1px solid var(--line);color:var(--soft);font-size:12.5px;\
@@ -57,7 +58,7 @@ font-size:13px;pointer-events:none;overflow-wrap:anywhere}
 .gone{display:none}
 @media screen and (max-width:719px){
 .page{padding:16px 16px 32px}.headline{font-size:19px}
-.wide{display:none}.narrow{display:block}
+.wide{display:none}.narrow{display:block}.charts svg{width:100%}
 .facts{grid-template-columns:1fr 1fr}.facts dd.value{font-size:19px}
 table:not(.fits) thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 table:not(.fits),:not(.fits)>tbody,:not(.fits)>tbody tr,:not(.fits)>tbody td{display:block}
@@ -66,13 +67,14 @@ table:not(.fits),:not(.fits)>tbody,:not(.fits)>tbody tr,:not(.fits)>tbody td{dis
 grid-template-columns:minmax(84px,30%) 1fr;gap:10px}
 :not(.fits)>tbody td:empty{display:none}
 :not(.fits)>tbody td::before{content:attr(data-th);color:var(--soft)}
+.num+:not(.num){padding-left:0}
 :not(.fits)>tbody td:first-child{display:block;font-weight:600}:not(.fits)>tbody td:first-child::before{content:none}
 .fits th,.fits td{padding-right:9px}.fits{font-size:13px}
 }
 @page{size:A4;margin:13mm 12mm}
 @media print{
 body{font-size:10.5pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.page{padding:0;max-width:none}nav,.filter,.tip{display:none}
+.page{padding:0 1px;max-width:none}nav,.filter,.tip{display:none}
 .headline{font-size:15pt}
 section{margin-top:20px}h2{font-size:13pt}h2,h3{break-after:avoid}
 table{font-size:8.6pt}th,td{padding:3px 9px 3px 0}
