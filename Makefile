@@ -89,11 +89,11 @@ whatif-equal: $(VENV)/.dev ## answer every scenario of examples/ as a run does a
 whatif-kill: $(VENV)/.dev ## KILLS kill -9 of runs of 2,000 scenarios and of their workers; each must end as if there were none
 	$(PY) -m tests.kill_run --kills $(KILLS)
 
-bench: $(VENV)/.dev ## measure, the long way
-	$(PY) -m benchmarks
+bench: $(VENV)/.bench ## measure against the others; writes benchmarks/README.md (NAMES= for some benches only)
+	$(PY) -m benchmarks $(NAMES)
 
-bench-quick: $(VENV)/.dev ## measure in about a minute
-	$(PY) -m benchmarks --quick
+bench-quick: $(VENV)/.dev ## measure in under two minutes
+	$(PY) -m benchmarks --quick $(NAMES)
 
 clean: ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -113,6 +113,11 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing the tools into $(VENV), once ..." >&2
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what draws charts into $(VENV), once ..." >&2
+	@$(PIP) -e '.[bench,cluster]'
 	@touch $@
 
 # Byte code, written even where PYTHONDONTWRITEBYTECODE is set: without it a start takes three times as long.

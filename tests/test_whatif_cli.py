@@ -16,8 +16,12 @@ import openpyxl
 import pyarrow.parquet
 import pytest
 
+from solver.catalog import default_library
 from solver.sweep.columns import VOLATILE
+from solver.sweep.file import parse
+from solver.sweep.run import Settings, register
 from solver.sweep.schema import schema
+from solver.sweep.store import Store
 from tests.conftest import Ran, RunCli
 from tests.whatif_equal import EXAMPLES, compared, scenario_files
 
@@ -311,6 +315,16 @@ def test_resume_of_a_finished_run_writes_the_results_again(run_cli: RunCli, tmp_
     assert (first.code, again.code) == (0, 0)
     assert (tmp_path / "a.jsonl").read_text() == (tmp_path / "b.jsonl").read_text(), "to the time it was solved"
     assert first.out == again.out
+
+
+def test_status_names_the_store_to_go_on_with(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that the command it prints finds the run again, also in a store of one's own."""
+    data = b"scenarios: [{set: {goal: epoch}}]"
+    with Store(tmp_path / "own.sqlite") as store:
+        run = register(store, "r", parse(data, "plan.yaml"), data, default_library(), Settings())
+        store.mark(run, "interrupted")
+    said = run_cli("whatif", "status", "--store", tmp_path / "own.sqlite").out
+    assert f"go on with: solver-cli whatif resume r --store {tmp_path / 'own.sqlite'}\n" in said
 
 
 def test_status_list_and_prune(run_cli: RunCli, tmp_path: Path) -> None:

@@ -57,12 +57,18 @@ def with_lines(error: InvalidProblem, document: Mapping, name: str) -> InvalidPr
     return type(error)(faults)
 
 
-def question_text(question: Map[str, Any]) -> str:
-    """A question as YAML that `read_question` reads back exactly, with the modeline editors take the schema from."""
-    head = (
-        f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
-        "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
-    )
+def question_text(question: Map[str, Any], head: str | None = None) -> str:
+    """A question as YAML that `read_question` reads back exactly.
+
+    Args:
+        question: plain data, as `question_of` gives it.
+        head: comment lines to begin with; None for the modeline that editors take the schema of this machine from.
+    """
+    if head is None:
+        head = (
+            f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
+            "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
+        )
     return head + yaml_text(question)
 
 

@@ -1,7 +1,8 @@
 """`solver-cli whatif`: files of scenarios, run, resumed, shown, compared.
 
 Exit codes: 0 all answered (also where some are infeasible: that is a result), 3 an expectation does not hold or a
-replay differs, 6 some scenarios failed, 2 bad input, 130 interrupted with everything finished kept.
+replay differs, 6 some scenarios failed, 2 bad input, 7 the scheduler of a
+cluster is gone, 130 interrupted with everything finished kept.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import click
 
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
-from solver.domain.errors import InvalidProblem
+from solver.domain.errors import InvalidProblem, ServerUnavailable
 
-EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED = 3, 6, 130
+EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
@@ -35,8 +36,14 @@ _OUTPUT = _option(
 _RAW = _option("--raw-csv", is_flag=True, help="Leave text in CSV as it is, also where a spreadsheet would run it.")
 _JOBS = _option("--jobs", "-j", type=Whole("N"), help="Processes.  [default: one for each core]")
 _EXECUTOR = _option(
-    "--executor", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Where to solve."
+    "--executor",
+    type=click.Choice(["local", "inline", "dask"]),
+    help="Where to solve.  [default: local; dask with --scheduler]",
 )
+_SCHEDULER = _option("--scheduler", metavar="ADDRESS", help="A Dask scheduler: tcp://host:port or tls://host:port.")
+_TLS_CA = _option("--tls-ca", metavar="FILE", help="For tls://: who signed the cluster's certificates, PEM.")
+_TLS_CERT = _option("--tls-cert", metavar="FILE", help="For tls://: your own certificate, PEM.")
+_TLS_KEY = _option("--tls-key", metavar="FILE", help="For tls://: its key, PEM.")
 _QUIET = _option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 _FORMAT = _option(
     "--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How to print."
@@ -70,6 +77,10 @@ def command() -> None:
 @_RAW
 @_JOBS
 @_EXECUTOR
+@_SCHEDULER
+@_TLS_CA
+@_TLS_CERT
+@_TLS_KEY
 @_option("--run-id", metavar="ID", help="A name for the run.  [default: file name and time]")
 @_STORE
 @_FAIL_FAST
@@ -88,7 +99,7 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
         raise InvalidProblem.of("--time-limit", limit, "must be above 0, at most 1,000,000 seconds")
     settings = Settings(
         jobs=_jobs(options["jobs"]),
-        executor=options["executor"],
+        **_where(options),
         time_limit_s=None if limit is None else float(limit),
         frontiers=not options.pop("no_frontier"),
         fail_fast=options["fail_fast"],
@@ -107,6 +118,10 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
 @_RAW
 @_JOBS
 @_EXECUTOR
+@_SCHEDULER
+@_TLS_CA
+@_TLS_CERT
+@_TLS_KEY
 @_STORE
 @_FAIL_FAST
 @_QUIET
@@ -117,7 +132,7 @@ def resume_command(run_id: str, **options: Any) -> int:
     from solver.sweep.store import Store
 
     _checked_targets(options["outputs"])
-    settings = Settings(jobs=_jobs(options["jobs"]), executor=options["executor"], fail_fast=options["fail_fast"])
+    settings = Settings(jobs=_jobs(options["jobs"]), **_where(options), fail_fast=options["fail_fast"])
     with Store(_store_path(options["store"]), must_exist=True) as store:
         run = store.run(run_id)
         if _state(run) == "running":
@@ -142,6 +157,8 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
                 stopped, code = "interrupted", EXIT_INTERRUPTED
             except Failed as error:
                 stopped, code = f"stopped at the first failure: {error}", EXIT_FAILED
+            except ServerUnavailable as error:
+                stopped, code = str(error), EXIT_UNAVAILABLE
     counts = store.counts(run)
     if stopped is not None:
         given = f" --store {options['store']}" if options["store"] else ""
@@ -150,7 +167,7 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
             f"go on with: solver-cli whatif resume {run.run_id}{given}",
             err=True,
         )
-    if not (stopped and code == EXIT_INTERRUPTED):
+    if not (stopped and code in (EXIT_INTERRUPTED, EXIT_UNAVAILABLE)):
         _write(store, run, options)
         _print(store, run, options)
     if code:
@@ -287,6 +304,21 @@ def _jobs(given: int | None) -> int:
     return given
 
 
+def _where(options: dict[str, Any]) -> dict[str, Any]:
+    """The executor, and for a cluster where it is; asked before anything is read or registered."""
+    cluster = {name: options[name] or "" for name in ("scheduler", "tls_ca", "tls_cert", "tls_key")}
+    executor = options["executor"] or ("dask" if cluster["scheduler"] else "local")
+    if executor != "dask":
+        for name, value in cluster.items():
+            if value:
+                raise InvalidProblem.of(f"--{name.replace('_', '-')}", value, "goes with --executor dask only")
+        return {"executor": executor}
+    from solver.sweep.cluster import check_cluster
+
+    check_cluster(**cluster)
+    return {"executor": executor, "cluster": cluster}
+
+
 def _store_path(given: str | None) -> Path:
     from solver.sweep.store import default_path
 
@@ -325,7 +357,8 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
         print_runs([(run, state, counts)], console())
         if counts.done < run.total and state != "running":
-            click.echo(f"go on with: solver-cli whatif resume {run.run_id}")
+            given = f" --store {store}" if store else ""
+            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{given}")
         return 0
 
 

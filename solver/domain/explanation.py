@@ -7,6 +7,7 @@ of GB, microseconds of days). Modify this module when an explanation should tell
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from solver.domain.plan import Choice, Plan, Result, Usage
@@ -233,6 +234,13 @@ class Explanation(Record):
 
 
 Axis = Literal["cost", "batch", "epoch", "watts", "value"]
+AXIS_UNITS: Mapping[Axis, str] = {
+    "cost": "CNY",
+    "batch": "samples",
+    "epoch": "hours",
+    "watts": "W",
+    "value": "samples/CNY",
+}
 
 
 class FrontierPoint(Record):

@@ -19,7 +19,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Settings:
         time_limit_s: seconds of search per scenario; None for no limit.
         frontiers: False solves also those scenarios one by one that a staircase would answer.
         fail_fast: end the run at the first scenario that fails.
+        cluster: for the executor `dask`, where its scheduler is: `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
     """
 
     jobs: int = 1
@@ -62,6 +63,7 @@ class Settings:
     time_limit_s: float | None = None
     frontiers: bool = True
     fail_fast: bool = False
+    cluster: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,20 +209,21 @@ def execute(
     Raises:
         Failed: a scenario failed and `fail_fast` was asked for; everything finished until then is stored.
         KeyboardInterrupt: Ctrl-C; everything finished until then is stored, and the run is marked interrupted.
-        InvalidProblem: the store can no longer be written.
+        InvalidProblem: the store can no longer be written, or workers of a cluster have other versions.
+        ServerUnavailable: the scheduler of a cluster is gone; everything finished until then is stored.
     """
     if answer is None:
         from solver.sweep.engine import answer_batch
 
         answer = answer_batch
+    executor = EXECUTORS[settings.executor](settings.jobs, **settings.cluster)
     store.mark(run, "running", _process())
     scenarios, questions = scenarios_of(store, run)
     keeper = _Keeper(store, run, questions.base.problem.goal, report)
     pace = _Pace()
-    executor = EXECUTORS[settings.executor](settings.jobs)
     empty = Batch(store.snapshot(run.library_sha256), run.question, (), run.options["time_limit_s"], alone=False)
     batches = _batches(_open(scenarios, store.positions(run)), empty, pace)
-    in_flight = 1 if settings.executor == "inline" else 2 * settings.jobs + 1
+    in_flight = 1 if settings.executor == "inline" else 2 * getattr(executor, "workers", settings.jobs) + 1
     finished = False
     try:
         for rows in run_batches(executor, answer, batches, in_flight, worst_case_s):
