@@ -13,9 +13,10 @@ from solver.catalog import default_library, resolve
 from solver.catalog.library import with_folder
 from solver.catalog.workload_file import read_workload, workload_text
 from solver.domain.errors import InvalidProblem
-from solver.domain.records import FIGURES
+from solver.domain.records import FIGURES, Workload
 from solver.solve import optimize
 from tests.conftest import RunCli
+from tests.test_json_docs import KNOWN, keys_of
 from tests.test_model_config import LLAMA, written
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -31,6 +32,25 @@ def test_list(run_cli: RunCli) -> None:
         told = run_cli("workload", "list", "--format", form)
         assert told.code == 0
         assert all(name in told.out for name in ids)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("workload", "list"),
+        ("workload", "show", "llama-7b"),
+        ("workload", "calibrate", str(EXAMPLES / "guide-steps.csv")),
+    ],
+    ids=" ".join,
+)
+def test_keys_are_documented(run_cli: RunCli, command: tuple[str, ...]) -> None:
+    """Tests that no key is printed that docs/json.md does not name; those of the record and of figures aside."""
+    printed = run_cli(*command, "--format", "json").json
+    own = {
+        *Workload.model_fields,
+        *(key for part in ("workload", "host_ram_gb") for key in keys_of(printed.pop(part, {}))),
+    }
+    assert keys_of(printed) - KNOWN - own == set()
 
 
 def test_show(run_cli: RunCli) -> None:
