@@ -118,6 +118,32 @@ def test_plan_with_a_file(run_cli: RunCli, tmp_path: Path) -> None:
     assert (missing.code, "no such file" in missing.err) == (2, True)
 
 
+def test_fitted_figures_hold_for_what_was_measured(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that another length or offload of a calibrated workload is refused, not answered with the old figures."""
+    log, file = tmp_path / "steps.csv", tmp_path / "calibrated.yaml"
+    log.write_text("micro_batch,seconds\n1,30\n4,41\n8,55\n")
+    assert run_cli("workload", "calibrate", str(log), "--base", "llama-7b", "-o", str(file)).code == 0
+    ran = run_cli("workload", "show", str(file), "--seq", "4096")
+    assert (ran.code, "calibrate again" in ran.err, "--seq" in ran.err) == (2, True, True)
+    library = default_library()
+    library = type(library)(library.catalog, (*library.workloads, read_workload(file)))
+    with pytest.raises(InvalidProblem) as caught:
+        resolve({"workload": {"id": "llama-7b-calibrated", "offload": "none"}}, library)
+    assert [violation.field for violation in caught.value.violations] == ["workload.offload"]
+    same = resolve({"workload": {"id": "llama-7b-calibrated", "seq_len": 2048, "samples": 7}}, library)
+    assert same.workload.samples == 7
+    times = {"fixed_s": 5, "per_sample_s": 3, "optimizer_s": 1}
+    stated = resolve({"workload": {"id": "llama-7b-calibrated", "seq_len": 4096, **times}}, library)
+    assert stated.workload.seq_len == 4096
+
+
+def test_catalogue_tells_the_ends(run_cli: RunCli) -> None:
+    """Tests that catalog show has both ends and the basis of an estimated figure beside it."""
+    told = run_cli("catalog", "show", "llama-7b", "--format", "markdown").out
+    assert "| fixed\\_s | 1.838 (1.555 to 3.37) | estimated |" in told
+    assert "spreads" not in told
+
+
 def test_from_sizes(run_cli: RunCli, tmp_path: Path) -> None:
     """Tests the issue's second command: the MLP gets what the parameters leave, and the count stays as given."""
     output = tmp_path / "my.yaml"
