@@ -31,6 +31,11 @@ class Measurement:
     reason: str = ""
 
     @property
+    def inside(self) -> bool:
+        """Whether the measured value lies between the ends, as far as its digits go."""
+        return self.predicted[0] * 0.999 <= self.measured <= self.predicted[2] * 1.001
+
+    @property
     def error(self) -> float:
         """Predicted beyond measured, in percent of the measured value."""
         return 100 * (self.predicted[1] - self.measured) / self.measured
@@ -219,14 +224,18 @@ def table() -> str:
     """The rows as Markdown; sources as numbers, listed below."""
     found = measurements()
     sources = list(dict.fromkeys(m.source for m in found))
-    lines = ["| measured | from | unit | published | predicted (low to high) | error |", "|---|---|---|---:|---:|---:|"]
+    lines = [
+        "| measured | from | unit | published | predicted (low to high) | error | inside |",
+        "|---|---|---|---:|---:|---:|---|",
+    ]
     reasons = [m for m in found if abs(m.error) > TOLERATED]
     for m in found:
         mark = f" [{reasons.index(m) + 1}]" if m in reasons else ""
         low, expected, high = (_shown(value) for value in m.predicted)
         told = expected if low == high else f"{expected} ({low} to {high})"
         number = sources.index(m.source) + 1
-        lines.append(f"| {m.what} | {number} | {m.unit} | {_shown(m.measured)} | {told} | {m.error:+.1f} %{mark} |")
+        error, inside = f"{m.error:+.1f} %{mark}", "yes" if m.inside else "no"
+        lines.append(f"| {m.what} | {number} | {m.unit} | {_shown(m.measured)} | {told} | {error} | {inside} |")
     lines += ["", "Published by:", ""]
     lines += [f"{number}. {source}" for number, source in enumerate(sources, start=1)]
     lines += ["", f"Off by more than {TOLERATED} %, and why:", ""]

@@ -33,3 +33,5 @@ def test_where_estimates_hold() -> None:
     steps = [m for m in found if m.unit == "s a step" and ("8 x" in m.what or "both offloaded" in m.what)]
     assert len(steps) == 3
     assert all(abs(m.error) < 20 for m in steps)
+    inside = sum(m.inside for m in found)
+    assert f"{inside} of the {len(found)} rows lie inside the interval" in " ".join(MODEL.read_text("utf-8").split())

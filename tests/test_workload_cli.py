@@ -13,9 +13,10 @@ from solver.catalog import default_library, resolve
 from solver.catalog.library import with_folder
 from solver.catalog.workload_file import read_workload, workload_text
 from solver.domain.errors import InvalidProblem
-from solver.domain.records import FIGURES
+from solver.domain.records import FIGURES, Workload
 from solver.solve import optimize
 from tests.conftest import RunCli
+from tests.test_json_docs import KNOWN, keys_of
 from tests.test_model_config import LLAMA, written
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -31,6 +32,25 @@ def test_list(run_cli: RunCli) -> None:
         told = run_cli("workload", "list", "--format", form)
         assert told.code == 0
         assert all(name in told.out for name in ids)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("workload", "list"),
+        ("workload", "show", "llama-7b"),
+        ("workload", "calibrate", str(EXAMPLES / "guide-steps.csv")),
+    ],
+    ids=" ".join,
+)
+def test_keys_are_documented(run_cli: RunCli, command: tuple[str, ...]) -> None:
+    """Tests that no key is printed that docs/json.md does not name; those of the record and of figures aside."""
+    printed = run_cli(*command, "--format", "json").json
+    own = {
+        *Workload.model_fields,
+        *(key for part in ("workload", "host_ram_gb") for key in keys_of(printed.pop(part, {}))),
+    }
+    assert keys_of(printed) - KNOWN - own == set()
 
 
 def test_show(run_cli: RunCli) -> None:
@@ -96,6 +116,32 @@ def test_plan_with_a_file(run_cli: RunCli, tmp_path: Path) -> None:
     assert again.json["fingerprint"] == plan.json["fingerprint"]
     missing = run_cli("optimize", "--workload", str(tmp_path / "nothing.yaml"))
     assert (missing.code, "no such file" in missing.err) == (2, True)
+
+
+def test_fitted_figures_hold_for_what_was_measured(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that another length or offload of a calibrated workload is refused, not answered with the old figures."""
+    log, file = tmp_path / "steps.csv", tmp_path / "calibrated.yaml"
+    log.write_text("micro_batch,seconds\n1,30\n4,41\n8,55\n")
+    assert run_cli("workload", "calibrate", str(log), "--base", "llama-7b", "-o", str(file)).code == 0
+    ran = run_cli("workload", "show", str(file), "--seq", "4096")
+    assert (ran.code, "calibrate again" in ran.err, "--seq" in ran.err) == (2, True, True)
+    library = default_library()
+    library = type(library)(library.catalog, (*library.workloads, read_workload(file)))
+    with pytest.raises(InvalidProblem) as caught:
+        resolve({"workload": {"id": "llama-7b-calibrated", "offload": "none"}}, library)
+    assert [violation.field for violation in caught.value.violations] == ["workload.offload"]
+    same = resolve({"workload": {"id": "llama-7b-calibrated", "seq_len": 2048, "samples": 7}}, library)
+    assert same.workload.samples == 7
+    times = {"fixed_s": 5, "per_sample_s": 3, "optimizer_s": 1}
+    stated = resolve({"workload": {"id": "llama-7b-calibrated", "seq_len": 4096, **times}}, library)
+    assert stated.workload.seq_len == 4096
+
+
+def test_catalogue_tells_the_ends(run_cli: RunCli) -> None:
+    """Tests that catalog show has both ends and the basis of an estimated figure beside it."""
+    told = run_cli("catalog", "show", "llama-7b", "--format", "markdown").out
+    assert "| fixed\\_s | 1.838 (1.555 to 3.37) | estimated |" in told
+    assert "spreads" not in told
 
 
 def test_from_sizes(run_cli: RunCli, tmp_path: Path) -> None:

@@ -102,12 +102,12 @@ def _workload(question: Mapping[str, Any], library: Library) -> Workload:
     fields = dict(_mapping(given, "workload"))
     base_id = DEFAULT_WORKLOAD if fields.get("id") is None else fields["id"]
     known = {workload.id for workload in library.workloads}
-    if isinstance(base_id, str) and base_id in known:
-        base = library.workload(base_id)
-        # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
-        said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
-        fields = laid_over(base, said)
     try:
+        if isinstance(base_id, str) and base_id in known:
+            base = library.workload(base_id)
+            # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
+            said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
+            fields = laid_over(base, said)
         fields = filled(fields)
     except InvalidProblem as error:
         raise InvalidProblem(Violation(f"workload.{v.field}", v.value, v.allowed) for v in error.violations) from None

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from solver.domain.errors import InvalidProblem, Violation, shown
+from solver.domain.language import say
 from solver.domain.records import FIGURES, Workload
 
 
@@ -43,7 +44,11 @@ def laid_over(base: Workload, said: Mapping[str, Any]) -> dict[str, Any]:
     """Fields said of a workload, over those of the one of the same id; what follows from a shape is left out.
 
     Where `said` names a figure, the base's spread of it goes: it was that of another value.
+
+    Raises:
+        InvalidProblem: the base's figures were fitted to measured steps, and `said` changes what these were of.
     """
+    _check_measured_for(base, said)
     gone = set(base.estimated) | _names(said.get("estimated"))
     fields = {name: value for name, value in dict(base).items() if name not in gone and name != "estimated"}
     fields["spreads"] = tuple(
@@ -52,6 +57,27 @@ def laid_over(base: Workload, said: Mapping[str, Any]) -> dict[str, Any]:
         if spread.field not in gone and (spread.field not in said or said[spread.field] == getattr(base, spread.field))
     )
     return {**fields, **said}
+
+
+_MEASURED_FOR = ("model", "seq_len", "checkpointing", "flash_attention", "zero_stage", "offload")
+"""What fitted figures hold for; of a workload from a shape, others would follow and these would not."""
+
+
+def _check_measured_for(base: Workload, said: Mapping[str, Any]) -> None:
+    if base.model is None or not any(origin.basis == "calibrated" for origin in base.provenance):
+        return
+    for name in _MEASURED_FOR:
+        held = getattr(base, name)
+        given = said.get(name, held)
+        if given != held and not (name == "model" and _same_shape(given, held)):
+            fitted = {field for origin in base.provenance if origin.basis == "calibrated" for field in origin.fields}
+            if not all(said.get(field) is not None for field in fitted & set(FIGURES)):
+                allowed = say("the workload's figures are fitted to measured steps and do not follow: calibrate again")
+                raise InvalidProblem.of(name, given if isinstance(given, (str, int)) else None, allowed)
+
+
+def _same_shape(given: Any, held: Any) -> bool:
+    return isinstance(given, Mapping) and all(getattr(held, key, None) == value for key, value in given.items())
 
 
 def own(work: Workload, base: Workload | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from solver.cli.from_model import command as from_model
 from solver.cli.output import FORMAT_HELP, FORMATS, console
 from solver.cli.question import Choosable, GroupedCommand, GroupedOption, Whole, library_from
 from solver.cli.workload_parts import folders, made_workload, tell_workload, workload_named
-from solver.domain.errors import InvalidProblem
+from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import say
 
 if TYPE_CHECKING:
@@ -92,7 +92,12 @@ def _changed(work: Workload, fields: dict[str, Any]) -> Workload:
     if work.model is None and "seq_len" in fields:
         allowed = say("cannot be changed: the workload has no model from which its figures would follow")
         raise InvalidProblem.of("--seq", fields["seq_len"], allowed)
-    return made_workload({**laid_over(work, fields)}, {"seq_len": "--seq"})
+    try:
+        return made_workload(laid_over(work, fields), {"seq_len": "--seq"})
+    except InvalidProblem as error:
+        raise InvalidProblem(
+            Violation("--seq" if v.field == "seq_len" else v.field, v.value, v.allowed) for v in error.violations
+        ) from None
 
 
 command.add_command(from_model)

@@ -182,6 +182,7 @@ def _figures(inputs: _Inputs) -> dict[str, Ends]:
     states = memory.model_states(
         parameters, largest_layer_parameters(shape), inputs.zero_stage, inputs.offload, inputs.zero_init
     )
+    card, sharded = memory.held_bytes(states, parameters, inputs.zero_stage, inputs.offload)
     sample = memory.sample_bytes(shape, seq_len, inputs.checkpointing, inputs.flash_attention, assumed)
     moved = timing.transfer_bytes_per_parameter(
         inputs.zero_stage, inputs.offload, inputs.checkpointing, inputs.gradient_accumulation
@@ -189,10 +190,10 @@ def _figures(inputs: _Inputs) -> dict[str, Ends]:
     usual = Assumptions()
     gib = exactly(GIB)
     return {
-        "weights_gb": over(exactly(states.card), gib),
+        "weights_gb": over(card, gib),
         "buffers_gb": over(memory.buffer_bytes(shape, parameters, inputs.zero_stage), gib),
         "reserve_gb": memory.CONTEXT_GIB,
-        "sharded_gb": over(exactly(states.sharded), gib),
+        "sharded_gb": over(sharded, gib),
         "per_sample_gb": over(sample, gib),
         "host_ram_bytes_per_parameter": memory.host_bytes_per_parameter(states),
         "host_ram_per_extra_card_gb": memory.HOST_GIB_PER_EXTRA_CARD,

@@ -93,13 +93,19 @@ def sample_bytes(
 
     One layer `s h (34 + 5 a s / h)` = `34 s h + 5 a s**2`, without the second term where flash attention keeps no
     scores; all layers of it, or with checkpointing one layer and the input of each, `2 s h L`. Logits and their loss
-    `k s V` (k: `assumptions.logits_bytes`).
+    `k s V` (k: `assumptions.logits_bytes`). High, with a gated MLP: `s h (36 + 8 f / h)` instead of 34 s h, what a
+    plain implementation keeps of it: gate, up, their product and the activation (8 f), two norms computed in 32 bits
+    (20 h), the rest of attention (16 h).
     """
     s, h = seq_len, shape.hidden
-    layer = 34 * s * h + (0 if flash_attention else 5 * shape.heads * s * s)
-    activations = 2 * s * h * shape.layers + layer if checkpointing else layer * shape.layers
+    scores = 0 if flash_attention else 5 * shape.heads * s * s
+    usual = 34 * s * h
+    most = max(usual, s * (36 * h + 8 * shape.ffn)) if shape.gated else usual
     logits = ends_of(assumptions.logits_bytes)
-    return Ends(*(activations + k * s * shape.vocab for k in logits))
+    held = 2 * s * h * shape.layers if checkpointing else 0
+    layers = 1 if checkpointing else shape.layers
+    own = zip((usual, usual, most), logits, strict=True)
+    return Ends(*(held + layers * (layer + scores) + k * s * shape.vocab for layer, k in own))
 
 
 def host_bytes_per_parameter(states: States) -> Ends:
@@ -121,6 +127,15 @@ HOST_GIB_PER_EXTRA_CARD = Ends(Fraction(0), Fraction(0), Fraction(5))
 """The estimator has none; ChatGLM-6B was measured at 5 GB a further card (docs/model.md, section 2)."""
 
 
-def card_bytes(states: States) -> Ends:
-    """Bytes of model states on every card, exact."""
-    return exactly(states.card)
+def held_bytes(states: States, parameters: int, zero_stage: int, offload: Offload) -> tuple[Ends, Ends]:
+    """Bytes of model states on every card, and shared by the cards.
+
+    The estimator's. Low, where nothing is offloaded: what the ZeRO paper counts (arXiv 1910.02054, figure 1),
+    16 P / n in stage 3 and 2 P + 14 P / n in stage 2; the estimator has 2 P more, in stage 2 on every card.
+    """
+    card, sharded = exactly(states.card), exactly(states.sharded)
+    if offload == "none":
+        sharded = sharded._replace(low=Fraction((16 if zero_stage == 3 else 14) * parameters))
+        if zero_stage == 2:
+            card = card._replace(low=Fraction(2 * parameters))
+    return card, sharded
