@@ -97,8 +97,9 @@ def test_documents_are_those_that_are_printed(run_cli: RunCli, tmp_path: Path) -
         (layout.EXPLAIN, ["explain", "--top", "3"]),
         (layout.FRONTIER, ["frontier"]),
     ):
-        printed = run_cli(*command, "--budget", 300000, "--format", "json").out
-        assert timeless((folder / name).read_text("utf-8")) == timeless(printed), name
+        printed = timeless(run_cli(*command, "--budget", 300000, "--format", "json").out)
+        printed.pop("outlook", None)  # it needs the solver: no part of a folder that is checked without it
+        assert timeless((folder / name).read_text("utf-8")) == printed, name
 
 
 def test_question_gives_the_same_answer_again(run_cli: RunCli, tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ def laid_over(base: Workload, said: Mapping[str, Any]) -> dict[str, Any]:
     Where `said` names a figure, the base's spread of it goes: it was that of another value.
 
     Raises:
-        InvalidProblem: the base's figures were fitted to measured steps, and `said` changes what these were of.
+        InvalidProblem: the base's figures were stated or measured, and `said` changes what they are of.
     """
     _check_measured_for(base, said)
+    _check_stated_for(base, said)
     gone = set(base.estimated) | _names(said.get("estimated"))
     fields = {name: value for name, value in dict(base).items() if name not in gone and name != "estimated"}
     fields["spreads"] = tuple(
@@ -74,6 +75,17 @@ def _check_measured_for(base: Workload, said: Mapping[str, Any]) -> None:
             if not all(said.get(field) is not None for field in fitted & set(FIGURES)):
                 allowed = say("the workload's figures are fitted to measured steps and do not follow: calibrate again")
                 raise InvalidProblem.of(name, given if isinstance(given, (str, int)) else None, allowed)
+
+
+def _check_stated_for(base: Workload, said: Mapping[str, Any]) -> None:
+    """Without a shape nothing follows: another length or offload beside the same figures would be a wrong answer."""
+    if base.model is not None or any(said.get(name) is not None for name in ("model", *FIGURES)):
+        return
+    for name in _MEASURED_FOR:
+        given = said.get(name)
+        if given is not None and given != getattr(base, name):
+            allowed = say("cannot be changed: the workload has no model from which its figures would follow")
+            raise InvalidProblem.of(name, given if isinstance(given, (str, int)) else None, allowed)
 
 
 def _same_shape(given: Any, held: Any) -> bool:

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from solver.cli.question import FileName, GroupedCommand, GroupedOption, Number, Whole
+from solver.cli.question import OFFLOADS, FileName, GroupedCommand, GroupedOption, Number, Whole
 from solver.cli.workload_parts import made_workload, option, save, tell_workload, written
 from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import say
 
 if TYPE_CHECKING:
     from solver.domain.records import Workload
-
-
-OFFLOADS = {
-    "none": "none",
-    "optimizer": "optimizer",
-    "optimizer,param": "optimizer_and_parameters",
-    "optimizer,params": "optimizer_and_parameters",
-    "param,optimizer": "optimizer_and_parameters",
-    "optimizer,parameters": "optimizer_and_parameters",
-}
 
 
 _SHAPE = {"layers": "--layers", "hidden": "--hidden", "heads": "--heads", "vocab": "--vocab", "ffn": "--ffn"}

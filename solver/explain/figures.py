@@ -18,8 +18,7 @@ from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import FigureRange
 from solver.domain.goals import GOAL_SPECS
-from solver.domain.problem import Problem
-from solver.domain.records import Spread, Workload
+from solver.domain.uncertain import own_ends, with_figure
 from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
 from solver.explain.timing import Timing
@@ -41,23 +40,6 @@ class Figure:
     walk: Callable[[Timing], Walk]
     value: Callable[[int], Decimal]
     """Steps -> the value of the field."""
-
-
-def changed(problem: Problem, figure: Figure, steps: int) -> Problem:
-    """The question with another value of the figure, and no spread of it; the compute share's is widened to hold it."""
-    value = figure.value(steps)
-    work = problem.workload
-    fields: dict[str, Any] = {**dict(work), figure.field: value}
-    # An exact spread instead of none: other spreads of times must go on to count in place of the measured steps.
-    fields["spreads"] = tuple(
-        Spread(field=each.field, low=value, high=value, basis=each.basis) if each.field == figure.field else each
-        for each in work.spreads
-    )
-    fields["estimated"] = tuple(name for name in work.estimated if name != figure.field)
-    if figure.field == "compute_share":
-        fields["compute_share_low"] = min(value, work.compute_share_low)
-        fields["compute_share_high"] = max(value, work.compute_share_high)
-    return problem.replaced(workload=Workload.model_validate(fields))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +217,10 @@ def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[
     for figure, down, up in found:
         for end, direction in ((down, -1), (up, 1)):
             if end.last is not None:
-                asked += [WhatIf(Space.of(changed(space.problem, figure, s))) for s in (end.last, end.last + direction)]
+                asked += [
+                    WhatIf(Space.of(with_figure(space.problem, figure.field, figure.value(s))))
+                    for s in (end.last, end.last + direction)
+                ]
     answers = iter(zip(asked, best_of_each(asked, patience), strict=True))
     ranges = tuple(_record(space, best, figure, down, up, answers) for figure, down, up in found)
     return ranges, len(found) == len(figures)
@@ -252,6 +237,9 @@ def _record(space: Space, best: int, figure: Figure, down: Edge, up: Edge, answe
         ends[value] = end.last / figure.steps_per_unit
         ends[side] = None if outside is None else checked_rig(beyond.space, outside)
         ends[f"nothing_{side}"] = outside is None
+    interval = own_ends(space.problem.workload, figure.field)
+    if interval is not None:
+        ends |= {"interval_low": float(interval[0]), "interval_high": float(interval[1])}
     return FigureRange(
         field=figure.field,
         unit=figure.unit,

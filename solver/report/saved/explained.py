@@ -31,7 +31,8 @@ from solver.domain.explanation import (
 from solver.domain.language import say
 from solver.domain.limits import LIMITS, UNMOVED, Moved, Row
 from solver.domain.plan import Choice, Plan, broken, usage_row
-from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen, mib_up
+from solver.domain.uncertain import own_ends
+from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen
 from solver.report.saved.compare import Fault
 from solver.report.saved.ground import Distinct, Ground, known_capacity
 
@@ -348,9 +349,11 @@ class Chapters:
             lambda count: self.ground.with_figure(found.field, Decimal(count) / steps),
             (0, 10**6 * steps),
         )
-        today = int(Decimal(getattr(self.problem.workload, found.field)) * steps)
-        today = mib_up(self.problem.workload.reserve_gb) if found.field == "reserve_gb" else today
-        return found.model_copy(update={"unit": unit, "step": 1 / steps, "today": today / steps, **ends})
+        work = self.problem.workload
+        today = float(work.figure(found.field, self.problem.confidence))
+        interval = own_ends(work, found.field)
+        ends["interval_low"], ends["interval_high"] = (None, None) if interval is None else map(float, interval)
+        return found.model_copy(update={"unit": unit, "step": 1 / steps, "today": today, **ends})
 
     def _ends(
         self,

@@ -19,7 +19,8 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import LIMITS, UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.plan import Choice, broken, figures_of
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Catalog, Workload
+from solver.domain.records import Card, Catalog
+from solver.domain.uncertain import with_figure
 
 _RESOLUTION = 10**40
 """For the key of the goal `value`: above the square of any batch, so that the order is exact."""
@@ -133,12 +134,7 @@ class Ground:
 
     def with_figure(self, field: str, value: Decimal) -> Ground:
         """With another value of a figure of the workload; the interval of the compute share is widened to hold it."""
-        work = self.problem.workload
-        changed: dict[str, Any] = {**dict(work), field: value}
-        if field == "compute_share":
-            changed["compute_share_low"] = min(value, work.compute_share_low)
-            changed["compute_share_high"] = max(value, work.compute_share_high)
-        return Ground(self.problem.replaced(workload=Workload.model_validate(changed)))
+        return Ground(with_figure(self.problem, field, value))
 
 
 def known_capacity(row: Row) -> int | None:
