@@ -125,7 +125,7 @@ def test_printed_for_people(run_cli: RunCli) -> None:
         (["--seq-len", "0"], "--seq-len"),
         (["--gradient-accumulation", "0"], "--gradient-accumulation"),
         (["--seq-len", "2048"], "--seq-len = 2048: cannot be changed: the workload has no model"),
-        (["--offload", "none"], "--offload = "none": cannot be changed: the workload has no model"),
+        (["--offload", "none"], '--offload = "none": cannot be changed: the workload has no model'),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(run_cli: RunCli, flags: list[str], said: str) -> None:
