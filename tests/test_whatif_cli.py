@@ -266,6 +266,9 @@ def test_what_fails_is_named_with_file_and_line(run_cli: RunCli, tmp_path: Path)
     assert "failed: too much: p.yaml:2: limits.max_cards = 99: must be at most 8" in ran.out
     assert "hopeful: total_batch >= 99 (52)" in ran.out
     assert "expectations: 0 of 1 scenarios as expected" in ran.out
+    quiet = run_cli("whatif", "run", file, "--executor", "inline", "-q")
+    assert quiet.out == ""
+    assert quiet.err == "failed: too much: p.yaml:2: limits.max_cards = 99: must be at most 8\n"
 
 
 def test_fail_fast_stops(run_cli: RunCli, tmp_path: Path) -> None:

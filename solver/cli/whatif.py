@@ -21,6 +21,7 @@ import click
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
 from solver.domain.errors import InvalidProblem, ServerUnavailable
+from solver.domain.language import say
 
 EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
@@ -225,6 +226,10 @@ class _Talk:
 
 def _print(store: Any, run: Any, options: dict[str, Any]) -> None:
     if options["quiet"]:
+        from solver.sweep.summary import first_failed
+
+        for each in first_failed(store, run):
+            click.echo(say("failed: {name}: {error}", name=each["name"], error=each["error"]), err=True)
         return
     if options["form"] == "jsonl":
         import json
