@@ -330,6 +330,20 @@ def test_status_names_the_store_to_go_on_with(run_cli: RunCli, tmp_path: Path) -
     assert f"go on with: solver-cli whatif resume r --store {tmp_path / 'own.sqlite'}\n" in said
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_solved(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests both places a run writes to; who runs the tests may be allowed to write anywhere, so the system is asked."""
+    file = written(tmp_path / "p.yaml", "scenarios: [{name: a}]")
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    ran = run_cli("whatif", "run", file, "-o", tmp_path / "a.csv", "--store", tmp_path / "s.sqlite")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f'Error: --output = "{tmp_path / "a.csv"}": its folder cannot be written\n'
+    (tmp_path / "s.sqlite").mkdir()
+    ran = run_cli("whatif", "list", "--store", tmp_path / "s.sqlite")
+    assert "its folder cannot be written, which SQLite must even to read" in ran.err
+
+
 def test_status_list_and_prune(run_cli: RunCli, tmp_path: Path) -> None:
     """Tests that runs are listed, latest first, and deleted by name or by age."""
     file = written(tmp_path / "p.yaml", "scenarios: [{}]")
