@@ -21,6 +21,7 @@ import click
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
 from solver.domain.errors import InvalidProblem, ServerUnavailable
+from solver.domain.language import say
 
 EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
@@ -161,10 +162,9 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
                 stopped, code = str(error), EXIT_UNAVAILABLE
     counts = store.counts(run)
     if stopped is not None:
-        given = f" --store {options['store']}" if options["store"] else ""
         click.echo(
             f"{stopped}; {counts.done:,} of {run.total:,} scenarios are stored, "
-            f"go on with: solver-cli whatif resume {run.run_id}{given}",
+            f"go on with: solver-cli whatif resume {run.run_id}{store.option}",
             err=True,
         )
     if not (stopped and code in (EXIT_INTERRUPTED, EXIT_UNAVAILABLE)):
@@ -225,6 +225,10 @@ class _Talk:
 
 def _print(store: Any, run: Any, options: dict[str, Any]) -> None:
     if options["quiet"]:
+        from solver.sweep.summary import first_failed
+
+        for each in first_failed(store, run):
+            click.echo(say("failed: {name}: {error}", name=each["name"], error=each["error"]), err=True)
         return
     if options["form"] == "jsonl":
         import json
@@ -357,8 +361,7 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
         print_runs([(run, state, counts)], console())
         if counts.done < run.total and state != "running":
-            given = f" --store {store}" if store else ""
-            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{given}")
+            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{opened.option}")
         return 0
 
 

@@ -27,6 +27,7 @@ from typing import Any
 from solver import __version__
 from solver.catalog import Library
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.problem import catalog_digest
 from solver.sweep.executors import EXECUTORS, run_batches, worst_case_s
 from solver.sweep.expand import expand
@@ -302,8 +303,11 @@ class _Keeper:
                 raise InvalidProblem.of(
                     "store",
                     str(self._store.path),
-                    f"cannot be written: {error}; what was stored is kept, go on with: "
-                    f"solver-cli whatif resume {self._run.run_id}",
+                    say(
+                        "cannot be written: {error}; what was stored is kept, go on with: {command}",
+                        error=error,
+                        command=f"solver-cli whatif resume {self._run.run_id}{self._store.option}",
+                    ),
                 ) from None
             self._new += new
             self._done += new
