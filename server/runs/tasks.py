@@ -98,16 +98,18 @@ def _registered(
     try:
         register(
             store, run_id or new_run_id(file.name), file, request.file, library, _options(request, config),
-            asked.caller, keep,
+            {"requested_by": asked.caller}, keep,
         )  # fmt: skip
     except TooManyRuns as full:
         raise Refused(too_many_runs(full.what, full.most)) from None
-    except (InvalidProblem, sqlite3.IntegrityError):
+    except (InvalidProblem, sqlite3.IntegrityError) as error:
         # The same request may have come twice at once; then the first has registered it.
         held = asked.runs.by_request(request_id)
-        if held is None:
-            raise
-        return held
+        if held is not None:
+            return held
+        if isinstance(error, InvalidProblem) and error.violations[0].field == "run-id":
+            raise InvalidProblem.of("run_id", run_id, "is the name of a run of this server already") from None
+        raise
     held = asked.runs.by_request(request_id)
     if held is None:
         raise SolverFailure(f"the submission {request_id} was registered and is gone")
@@ -188,7 +190,7 @@ def _watch_run(request: api.WatchRunRequest, asked: _Asked) -> Message:
 def _list_run_results(request: api.ListRunResultsRequest, asked: _Asked) -> Message:
     run_id = _required(request.run_id, "run_id")
     size = _size(request)
-    after = place_of(request.page_token, run_id) if request.HasField("page_token") else 0
+    after = _after(request, run_id)
     found = asked.runs.by_run(run_id)
     rows, ended = asked.runs.results(found, after, size)
     response = api.ListRunResultsResponse()
@@ -204,6 +206,16 @@ def _list_run_results(request: api.ListRunResultsRequest, asked: _Asked) -> Mess
         last = response.results[-1].position if response.results else after
         response.next_page_token = page_token(run_id, last)
     return response
+
+
+def _after(request: api.ListRunResultsRequest, run_id: str) -> int:
+    if request.HasField("page_token"):
+        if request.HasField("after_position"):
+            raise InvalidProblem.of("after_position", None, "must be absent where a page_token is given")
+        return place_of(request.page_token, run_id)
+    if request.after_position < 0:
+        raise InvalidProblem.of("after_position", request.after_position, "must be at least 0")
+    return request.after_position
 
 
 @run_rpc(api.ListRunsRequest)

@@ -123,7 +123,7 @@ def register(
     data: bytes,
     library: Library,
     settings: Settings,
-    requested_by: str | None = None,
+    told: Mapping[str, str] | None = None,
     before_commit: Callable[[Run], None] = lambda _run: None,
 ) -> Run:
     """Register a run: its input, question, catalogue and options, durable before anything is solved.
@@ -135,7 +135,7 @@ def register(
         data: its bytes.
         library: the catalogue and the workloads.
         settings: how to run; `time_limit_s` and `frontiers` are kept.
-        requested_by: who asks; the user of this process if None.
+        told: `requested_by`, `solver_version` and `ortools_version`, where they are not those of this process.
         before_commit: called with the run inside the transaction that registers it; what it raises undoes everything.
 
     Raises:
@@ -153,8 +153,8 @@ def register(
         catalog_digest(questions.base.problem.catalog),
         data,
         {
-            "requested_by": requested_by or _user(),
-            "process": _process(),
+            "requested_by": _user(),
+            "process": process_name(),
             "solver_version": __version__,
             "ortools_version": metadata.version("ortools"),
             "input_name": file.name,
@@ -162,6 +162,7 @@ def register(
             "paths": list(file.paths),
             "options": {"time_limit_s": settings.time_limit_s, "frontiers": settings.frontiers},
             "total": file.total,
+            **(told or {}),
         },
         before_commit,
     )
@@ -179,7 +180,8 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _process() -> str:
+def process_name() -> str:
+    """host:pid of this process, by which others see whether it is still at a run."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -239,7 +241,7 @@ def execute(
         from solver.sweep.engine import answer_batch
 
         answer = answer_batch
-    store.mark(run, "running", _process())
+    store.mark(run, "running", process_name())
     scenarios, questions = scenarios_of(store, run)
     keeper = _Keeper(store, run, questions.base.problem.goal, report)
     pace = _Pace(settings.first_batch, settings.batch_s)

@@ -11,14 +11,15 @@ import binascii
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from solver.api.v1 import run_service_pb2 as api
 from solver.domain.errors import InvalidProblem
 from solver.domain.units import cny, fen
+from solver.sweep.follow import RunStatus
 from solver.sweep.scenario import Row
 from solver.sweep.store import Counts
-from solver.sweep.submissions import Submission
+from solver.sweep.submissions import State, Submission
 
 _STATES = {
     "running": api.RUN_STATE_RUNNING,
@@ -33,9 +34,12 @@ _STATUSES = {
     "no_answer": api.SCENARIO_STATUS_NO_ANSWER,
     "failed": api.SCENARIO_STATUS_FAILED,
 }
-STATE_NAMES = {number: name for name, number in _STATES.items()}
-"""State of a run on the wire -> its name in the store."""
+_STATE_NAMES = {number: name for name, number in _STATES.items()}
 _STATUS_NAMES = {number: name for name, number in _STATUSES.items()}
+_TOLD = (
+    *("run_id", "request_id", "file_name", "total", "done", "failed", "infeasible", "broken", "requested_by"),
+    *("created_at", "error", "solver_version", "ortools_version", "library_sha256", "input_sha256", "question_sha256"),
+)
 _PLAIN = ("card_id", "card_count", "power_limit_w", "platform_id", "total_batch", "epoch_hours", "solve_ms")
 
 
@@ -65,6 +69,24 @@ def run_message(submission: Submission, counts: Counts) -> api.Run:
         library_sha256=run.library_sha256,
         input_sha256=run.input_sha256,
         question_sha256=run.question_sha256,
+    )
+
+
+def status_of(message: api.Run, watched: api.WatchRunResponse | None = None) -> RunStatus:
+    """The run that a message tells; `watched` adds what only watching tells."""
+    given: dict[str, Any] = {field.name: value for field, value in message.ListFields()}
+    options = message.options
+    told: dict[str, Any] = {name: getattr(message, name) for name in _TOLD}
+    if watched is not None and watched.HasField("scenarios_per_second"):
+        told["scenarios_per_second"] = watched.scenarios_per_second
+    if watched is not None and watched.HasField("best"):
+        told["best"] = row_of(watched.best)
+    return RunStatus(
+        state=cast(State, _STATE_NAMES.get(message.state, "running")),
+        ended_at=given.get("ended_at"),
+        time_limit_s=options.time_limit_s if options.HasField("time_limit_s") else None,
+        frontiers=options.frontiers,
+        **told,
     )
 
 
