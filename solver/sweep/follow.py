@@ -140,8 +140,8 @@ def _registered(store: Store, source: RunSource, status: RunStatus) -> Run:
     store.mark(run, "interrupted")  # nobody here is at it
     if (run.library_sha256, run.question_sha256) != (status.library_sha256, status.question_sha256):
         store.prune(run)
-        told = "the server has another version: its catalogue reads otherwise here"
-        raise InvalidProblem.of("run", status.run_id, told)
+        reason = "the server has another version: its catalogue reads otherwise here"
+        raise InvalidProblem.of("run", status.run_id, reason)
     return run
 
 
