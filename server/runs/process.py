@@ -44,7 +44,7 @@ MOST_AT_ONCE = 8
 MOST_FAILURES = 5
 """So often in a row a run may break without a single new answer before it is given up."""
 _RETRY_S, _LONGEST_RETRY_S = 0.5, 30.0
-_LOCK_S = 10.0
+_LOCK_S = 5.0
 _NICE = 5
 
 

@@ -209,7 +209,7 @@ def _list_run_results(request: api.ListRunResultsRequest, asked: _Asked) -> Mess
 
 
 def _after(request: api.ListRunResultsRequest, run_id: str) -> int:
-    if request.HasField("page_token"):
+    if request.page_token:
         if request.HasField("after_position"):
             raise InvalidProblem.of("after_position", None, "must be absent where a page_token is given")
         return place_of(request.page_token, run_id)
@@ -221,7 +221,7 @@ def _after(request: api.ListRunResultsRequest, run_id: str) -> int:
 @run_rpc(api.ListRunsRequest)
 def _list_runs(request: api.ListRunsRequest, asked: _Asked) -> Message:
     size = _size(request)
-    before = place_of(request.page_token, "") if request.HasField("page_token") else None
+    before = place_of(request.page_token, "") if request.page_token else None
     found = asked.runs.page(before, size + 1)
     response = api.ListRunsResponse(runs=[_told(each, asked) for each in found[:size]])
     if len(found) > size:
