@@ -4,6 +4,7 @@ CASES ?= 2000
 KILLS ?= 100
 BUDGET ?= 300000
 MINUTES ?= 5
+N ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +23,7 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
-	fuzz whatif-equal whatif-kill bench bench-quick clean
+	fuzz histories whatif-equal whatif-kill bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -82,6 +83,9 @@ oracle-explain: $(VENV)/.dev ## hold CASES explanations and curves of random pro
 
 fuzz: $(VENV)/.dev ## fuzz files and options of the command line, CASES of each kind
 	$(PY) -m tests.fuzz_cli --examples $(CASES)
+
+histories: $(VENV)/.dev ## N random histories of runs on a server, with kills, held against a model of what may happen
+	$(PY) -m tests.server.histories --count $(N)
 
 whatif-equal: $(VENV)/.dev ## answer every scenario of examples/ as a run does and one by one, and compare
 	$(PY) -m tests.whatif_equal

@@ -333,7 +333,7 @@ def test_status_names_the_store_to_go_on_with(run_cli: RunCli, tmp_path: Path) -
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_solved(
     run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests both places a run writes to; who runs the tests may be allowed to write anywhere, so the system is asked."""
+    """Tests both places a run writes to; the tests may run as one who may write anywhere."""
     file = written(tmp_path / "p.yaml", "scenarios: [{name: a}]")
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
     ran = run_cli("whatif", "run", file, "-o", tmp_path / "a.csv", "--store", tmp_path / "s.sqlite")
