@@ -424,6 +424,15 @@ def test_reflection(server: Running) -> None:
     assert {"solver.api.v1.OptimizerService", "grpc.health.v1.Health"} <= names
 
 
+def test_reflection_can_be_switched_off() -> None:
+    """Tests that a server need not tell its API."""
+    with running("--workers", "1", "--no-reflection") as server, grpc.insecure_channel(server.address) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=5))
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 def test_catalogue_of_its_own(tmp_path: Path) -> None:
     """Tests a server with two catalogues, one asked for by name."""
     folder = tmp_path / "lab"
