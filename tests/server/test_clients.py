@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from solver.catalog import default_library, default_problem, resolve
 from solver.client import Client
-from solver.domain.errors import Interrupted, InvalidProblem, UnknownName
+from solver.domain.errors import InvalidProblem, UnknownName
 from solver.domain.plan import Incumbent, Result
 from solver.report.json_form import result_object
 from solver.solve import optimize
@@ -204,15 +205,16 @@ def timed(data: Any) -> Any:
 
 
 def test_client_gives_up_when_told(server: Running) -> None:
-    """Tests that `stop` ends a call, and a stream that is closed ends its search."""
+    """Tests that `stop` ends a call: with what is known by then, not called proved; and the next one is answered."""
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     from solver.wire import asked
 
     problem = asked(slow().problem, {"default": default_library()})
     with Client(server.address) as client:
-        with pytest.raises(Interrupted):
-            client.optimize(problem, prune=False, stop=stop)
+        began = time.monotonic()
+        assert client.optimize(problem, prune=False, stop=stop).status in ("feasible", "no_answer")
+        assert time.monotonic() - began < 3, "it waited for the search"
         assert client.optimize({}).status == "optimal"
 
 
