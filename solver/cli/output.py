@@ -46,9 +46,9 @@ def interruptible(work: Callable[[threading.Event], T]) -> tuple[T, bool]:
             done.set()
 
     speaking = contextvars.copy_context()  # the thread speaks the language of the command
-    threading.Thread(target=speaking.run, args=(run,), daemon=True).start()
     interrupted = False
     try:
+        threading.Thread(target=speaking.run, args=(run,), daemon=True).start()
         done.wait()
     except KeyboardInterrupt:
         interrupted = True

@@ -1,17 +1,18 @@
 """Warnings that come with an answer: what the buyer should know beyond the limits.
 
-A notice is a code and values; its sentence follows from them, so that whoever prints it says it in the reader's
-language. Modify this module to warn of something new: its sentence in `NOTICES`, one function, one line in
-`notices_for`.
+A notice carries its sentence in English, to every program and into every file. Whoever prints it for people reads the
+values back out of that sentence, whose forms stand here, and says it in the reader's language. Modify this module to
+warn of something new: its sentence in `NOTICES`, one function, one line in `notices_for`.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from string import Formatter
 
-from solver.domain.language import listed, message, say
+from solver.domain.language import language, listed, message, say
 from solver.domain.limits import socket_mw
 from solver.domain.plan import Notice, Plan
 from solver.domain.problem import Problem
@@ -26,8 +27,8 @@ NOTICES: dict[str, tuple[str, ...]] = {
         ),
     ),
     "price_assumed": (
-        message("the price of {item} is assumed: {source}"),
         message("the price of {item} is assumed: no source"),
+        message("the price of {item} is assumed: {source}"),
     ),
     "price_old": (message("the price of {item} is of {date}, more than a year old"),),
     "quote_expired": (
@@ -46,37 +47,47 @@ NOTICES: dict[str, tuple[str, ...]] = {
         message("no price for {items}: the cost shown does not contain it"),
     ),
 }
-"""What each notice says: of the forms of one code, the one whose fields are the values of the notice."""
+"""What each notice says: of the forms of one code, the one that names what is known; those that name more first."""
 
 
 def notice(code: str, **values: str) -> Notice:
     """A notice of `NOTICES`; values that are empty are left out, and with them the form that would name them."""
     given = {name: value for name, value in values.items() if value}
-    form = _form(code, given)
-    if form is None:
-        raise ValueError(f"no form of {code} has the fields {', '.join(given)}")
-    return Notice(code=code, message=form.format(**given), values=given)
+    for form in NOTICES[code]:
+        if set(_fields_of(form)) == set(given):
+            return Notice(code=code, message=form.format(**given))
+    raise ValueError(f"no form of {code} has the fields {', '.join(given)}")
 
 
 def notice_words(notice: Notice) -> str:
-    """The notice in the reader's language; a code that is not known here, from a later server, in English."""
-    form = _form(notice.code, notice.values)
-    if form is None:
+    """The notice in the reader's language; one that no form of ours made, of a later server, in English."""
+    if language() == "en":
         return notice.message
-    values = dict(notice.values)
+    for form in NOTICES.get(notice.code, ()):
+        read = re.fullmatch(_pattern(form), notice.message, re.DOTALL)
+        if read is not None:
+            return say(form, **_said(read.groupdict()))
+    return notice.message
+
+
+def _said(values: dict[str, str]) -> dict[str, str]:
     if "availability" in values:
         values["availability"] = say(values["availability"])  # that of the shipped catalogue has a translation
     for names in ("fields", "cards", "platforms", "items"):
         if names in values:
             values[names] = listed(values[names].split(", "))
-    return say(form, **values)
+    return values
 
 
-def _form(code: str, values: Mapping[str, str]) -> str | None:
-    for form in NOTICES.get(code, ()):
-        if {field for _, field, _, _ in Formatter().parse(form) if field} == set(values):
-            return form
-    return None
+def _pattern(form: str) -> str:
+    """What a message of this form looks like; shorter values first, so that 'by' and 'on' of a form are its own."""
+    return "".join(
+        re.escape(text) + (f"(?P<{field}>.+?)" if field else "") for text, field, _, _ in Formatter().parse(form)
+    )
+
+
+def _fields_of(form: str) -> list[str]:
+    return [field for _, field, _, _ in Formatter().parse(form) if field]
 
 
 def notices_for(problem: Problem, plan: Plan | None, today: datetime.date) -> tuple[Notice, ...]:

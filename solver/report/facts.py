@@ -5,10 +5,14 @@ Modify this module when an answer should say something new; how it looks is deci
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from solver.check import CheckReport
+from solver.domain.explanation import Outlook
 from solver.domain.language import listed, message, say
 from solver.domain.plan import OrderLine, Plan
-from solver.report.wording import limit_words, number, spread, unit_words, yuan_in_full
+from solver.domain.records import Interval
+from solver.report.wording import TAG_WORDS, duration, limit_words, number, spread, unit_words, yuan, yuan_in_full
 
 CONDITION_WORDS = {"new": message("new"), "used": message("used")}
 BASIS_WORDS = {
@@ -45,15 +49,7 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         (say("power limit"), limit),
         (say("platform"), f"{plan.platform_name} ({plan.platform_id})"),
         (say("total cost"), yuan_in_full(plan.cost_cny)),
-        (
-            say("total batch"),
-            say(
-                "{batch} samples ({count} cards x micro-batch {micro})",
-                batch=plan.total_batch,
-                count=plan.card_count,
-                micro=plan.micro_batch,
-            ),
-        ),
+        (say("total batch"), _batch(plan)),
         (
             say("step"),
             say(
@@ -80,11 +76,68 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
                 percent=number(plan.psu_load_percent, 1),
             ),
         ),
-        (say("host RAM"), f"{number(plan.host_ram_gb, 1)} GB"),
+        (say("card memory"), _memory(plan.card_memory_gb)),
+        (say("host RAM"), _memory(plan.host_memory_gb)),
     ]
     if plan.nvlink_pairs:
         facts.append((say("NVLink"), say("{count} pair(s) possible; bridges not priced", count=plan.nvlink_pairs)))
     return facts
+
+
+def _batch(plan: Plan) -> str:
+    """'124 samples (4 cards x micro-batch 31); a card surely fits 29, at best 33'."""
+    steps = plan.total_batch // max(1, plan.card_count * plan.micro_batch)
+    counts = {"batch": plan.total_batch, "count": plan.card_count, "micro": plan.micro_batch}
+    if steps <= 1:
+        text = say("{batch} samples ({count} cards x micro-batch {micro})", **counts)
+    else:
+        text = say("{batch} samples ({count} cards x micro-batch {micro} x {steps} accumulated)", steps=steps, **counts)
+    fits = plan.micro_batch_range
+    if fits.low == fits.high:
+        return text
+    return text + say("; a card surely fits {low:.0f}, at best {high:.0f}", low=fits.low, high=fits.high)
+
+
+def _memory(gb: Interval) -> str:
+    """'47.5 GB (46.9 to 48.8, estimated)'."""
+    expected, low, high = (f"{number(end, 1)}" for end in (gb.expected, gb.low, gb.high))
+    if gb.low == gb.high:
+        return f"{expected} GB"
+    if gb.basis:
+        tag = say(TAG_WORDS[gb.basis])
+        return say("{expected} GB ({low} to {high}, {tag})", expected=expected, low=low, high=high, tag=tag)
+    return say("{expected} GB ({low} to {high})", expected=expected, low=low, high=high)
+
+
+def outlook_facts(ends: Sequence[Outlook]) -> list[tuple[str, str]]:
+    """Whether the plan is the same at the other ends of the workload's intervals, as (name, value)."""
+    facts = []
+    for end in ends:
+        what = _END_WORDS[end.confidence]()
+        if end.rig is None:
+            facts.append((what, say("no rig fits")))
+            continue
+        rig = end.rig
+        figures = say(
+            "total batch {batch}, {cost}, {epoch} an epoch",
+            batch=rig.total_batch,
+            cost=yuan(rig.cost_cny),
+            epoch=duration(rig.epoch_hours),
+        )
+        name = say("{count}x {card} at {watts} W", count=rig.card_count, card=rig.card_name, watts=rig.power_limit_w)
+        if end.same:
+            facts.append((what, say("the same rig at {watts} W: {figures}", watts=rig.power_limit_w, figures=figures)))
+        else:
+            facts.append((what, say("flips to {rig}: {figures}", rig=name, figures=figures)))
+    return facts
+
+
+_END_WORDS: dict[str, Callable[[], str]] = {
+    "low": lambda: say("if all is low"),
+    "expected": lambda: say("if all is as expected"),
+    "high": lambda: say("if all is high"),
+}
+"""All uncertain figures of the workload at one end together: least memory and time, or most."""
 
 
 def _margins(plan: Plan) -> str:

@@ -68,6 +68,15 @@ UNIT_WORDS = {
 """Units that are words; W, GB, MiB and mm are the same everywhere."""
 
 
+TAG_WORDS = {
+    "measured": message("measured"),
+    "calibrated": message("calibrated"),
+    "estimated": message("estimated"),
+    "assumed": message("assumed"),
+}
+"""How far a figure of a workload can be trusted."""
+
+
 USAGE_COLUMNS = (message("limit"), message("used"), message("allowed"), message("headroom"), message("unit"))
 
 
@@ -122,7 +131,10 @@ def duration(hours: float, in_days: bool | None = None) -> str:
 
 
 def spread(interval: Interval) -> str:
-    """'1.39 days (between 1.17 days and 2.62 days)', in the unit of the expected value."""
+    """'1.39 days (between 1.17 days and 2.62 days, assumed)', in the unit of the expected value."""
     in_days = interval.expected >= 24
     low, mid, high = (duration(h, in_days) for h in (interval.low, interval.expected, interval.high))
+    if interval.basis:
+        tag = say(TAG_WORDS[interval.basis])
+        return say("{expected} (between {low} and {high}, {tag})", expected=mid, low=low, high=high, tag=tag)
     return say("{expected} (between {low} and {high})", expected=mid, low=low, high=high)

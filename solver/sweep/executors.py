@@ -2,7 +2,8 @@
 
 `run_batches` drives anything with `concurrent.futures.Executor.submit`: it keeps few batches in flight, and when a
 batch dies it halves it until the scenario that kills its worker is alone, which then fails by itself. A new engine
-(a cluster) is one more executor in `EXECUTORS`. Modify this module when batches run somewhere else.
+is one more executor in `EXECUTORS`; the one on a Dask cluster is in cluster.py. Modify this module when batches run
+somewhere else.
 """
 
 from __future__ import annotations
@@ -117,10 +118,18 @@ def _begin_worker(alive: Connection) -> None:
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
-EXECUTORS: dict[str, Callable[[int], Executor]] = {
+def _dask(workers: int, **where: str) -> Executor:
+    from solver.sweep.cluster import DaskExecutor  # an extra, which a plain install lacks
+
+    return DaskExecutor(workers, **where)
+
+
+EXECUTORS: dict[str, Callable[..., Executor]] = {
     "inline": lambda _jobs: InlineExecutor(),
     "local": LocalExecutor,
+    "dask": _dask,
 }
+"""By name: made from the number of processes; `dask` also takes where its scheduler is."""
 
 
 @dataclass
@@ -155,8 +164,14 @@ def run_batches(
     flying: dict[Future[Any], _Flight] = {}
     more, renewals = True, 0
     while more or retry or flying:
-        while len(flying) < in_flight and (retry or more):
-            if retry:
+        suspect = any(flight.deaths for flight in flying.values()) and getattr(executor, "blames_neighbours", False)
+        while len(flying) < in_flight and (retry or more) and not suspect:
+            if retry and getattr(executor, "blames_neighbours", False) and retry[0].deaths:
+                # Tried alone, so that nobody else's fault is taken for its own.
+                if flying:
+                    break
+                suspect, flight = True, retry.popleft()
+            elif retry:
                 flight = retry.popleft()
             else:
                 batch = next(batches, None)
@@ -171,6 +186,8 @@ def run_batches(
                 if not _is_broken(executor):
                     raise
                 retry.appendleft(flight)
+                break
+            if suspect:
                 break
         try:
             wait(flying, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
@@ -211,7 +228,9 @@ def _is_death(error: BaseException) -> bool:
     """Whether the worker died or was killed for taking too long, rather than the call having raised."""
     from pebble import ProcessExpired
 
-    return isinstance(error, (ProcessExpired, TimeoutError))
+    from solver.sweep.cluster import WorkerDied
+
+    return isinstance(error, (ProcessExpired, TimeoutError, WorkerDied))
 
 
 def _after_death(flight: _Flight, error: BaseException, retry: deque[_Flight]) -> Iterator[list[Row]]:

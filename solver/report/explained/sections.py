@@ -209,12 +209,40 @@ def _figures(figures: Sequence[FigureRange], told: Teller) -> Section:
         name = say(FIGURE_WORDS.get(one.field, one.field))
         if unit:
             name = say("{figure}, {unit}", figure=name, unit=unit_words(unit))
-        rows.append((name, number(one.today * scale, digits), low, high, *_outside(one, told)))
+        own = [] if one.interval_low is None or one.interval_high is None else [one.interval_low, one.interval_high]
+        interval = (
+            say("{low} to {high}", low=number(own[0] * scale, digits), high=number(own[1] * scale, digits))
+            if own
+            else ""
+        )
+        rows.append((name, number(one.today * scale, digits), interval, _verdict(one), low, high, *_outside(one, told)))
     return Section(
         say("uncertain figures of the workload: the plan stays while each is between"),
-        (say("figure"), say("today"), say("from"), say("to"), say("below"), say("above")),
+        (
+            say("figure"),
+            say("today"),
+            say("its interval"),
+            say("over all of it"),
+            say("from"),
+            say("to"),
+            say("below"),
+            say("above"),
+        ),
         rows,
     )
+
+
+def _verdict(one: FigureRange) -> str:
+    """Whether the plan is the same over the whole interval that the workload gives a figure."""
+    if one.interval_low is None or one.interval_high is None:
+        return ""
+    below = one.low is not None and one.interval_low < one.low
+    above = one.high is not None and one.interval_high > one.high
+    if below and above:
+        return say("flips below and above")
+    if below or above:
+        return say("flips below") if below else say("flips above")
+    return say("stays")
 
 
 def alternatives_section(alternatives: Sequence[Alternative]) -> Section:
