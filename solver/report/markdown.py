@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from solver.check import CheckReport
+from solver.domain.language import say
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, offer_words, plan_facts
 from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
@@ -33,6 +34,8 @@ def result_markdown(result: Result, more: Sequence[tuple[str, str]] = ()) -> str
     lines = [f"## {GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}", ""]
     if result.plan is not None:
         lines += [*_plan(result.plan, more), *_order(result.plan), *_usage(result.usage)]
+    if result.status == "infeasible":
+        lines += [say("Why, and the cheapest ways out: the same options with `solver-cli explain`."), ""]
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         unit = result.objective_unit
         lines += [f"Objective {number(result.objective, 6)} {unit}, proved bound {number(result.bound, 6)} {unit}.", ""]

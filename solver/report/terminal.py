@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from solver.check import CheckReport
+from solver.domain.language import say
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, offer_words, plan_facts
 from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
@@ -26,6 +27,8 @@ def print_result(result: Result, console: Console, more: Sequence[tuple[str, str
         print_plan(result.plan, console, more)
         print_order(result.plan, console)
         print_usage(result.usage, console)
+    if result.status == "infeasible":
+        console.print(say("why, and the cheapest ways out: the same options with solver-cli explain"))
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         console.print(
             f"objective {number(result.objective, 6)} {result.objective_unit}, "
