@@ -65,8 +65,9 @@ pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (needs node and npm; installs chromium on Debian)
 	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	npm install --prefix tests/extras/browser --no-package-lock --no-audit --no-fund --ignore-scripts --silent
-	@command -v chromium chromium-browser google-chrome >/dev/null || \
-	{ echo "installing chromium ..." >&2; apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ echo "installing chromium ..." >&2; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency

@@ -65,7 +65,10 @@ def test_infeasible_is_exit_3(run_cli: RunCli) -> None:
     assert ran.code == 3
     assert ran.json["status"] == "infeasible"
     assert ran.json["plan"] is None
-    assert run_cli("optimize", "--budget", "0").code == 3
+    for form in ("table", "markdown"):
+        told = run_cli("optimize", "--budget", "0", "--format", form)
+        assert told.code == 3
+        assert "solver-cli explain" in told.out
 
 
 def test_no_answer_is_exit_4(run_cli: RunCli) -> None:

@@ -10,6 +10,7 @@ import click
 from solver.cli.question import FileName
 from solver.cli.speech import SpokenCommand, SpokenOption
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.report.document import Report
@@ -24,17 +25,41 @@ if TYPE_CHECKING:
     "solver-cli report budget-sweep-20261125-101500 -o sweep.html --interactive",
 )
 @click.argument("source", metavar="SOURCE")
-@click.option("-o", "--output", "outputs", cls=SpokenOption, metavar="FILE", multiple=True, help=message("Where to: .html or .md; repeatable."))
-@click.option("--charts", cls=SpokenOption, type=FileName("DIR"), metavar="DIR", help=message("Also write each chart as an SVG file into DIR."))
-@click.option("--interactive", cls=SpokenOption, is_flag=True, help=message("Add a script to the page: words where one points, filters."))
-@click.option("--store", cls=SpokenOption, metavar="FILE", help=message("The run store.  [default: whatif.sqlite in your data directory]"))
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    cls=SpokenOption,
+    metavar="FILE",
+    multiple=True,
+    help=message("Where to: .html or .md; repeatable."),
+)
+@click.option(
+    "--charts",
+    cls=SpokenOption,
+    type=FileName("DIR"),
+    metavar="DIR",
+    help=message("Also write each chart as an SVG file into DIR."),
+)
+@click.option(
+    "--interactive",
+    cls=SpokenOption,
+    is_flag=True,
+    help=message("Add a script to the page: words where one points, filters."),
+)
+@click.option(
+    "--store",
+    cls=SpokenOption,
+    metavar="FILE",
+    help=message("The run store.  [default: whatif.sqlite in your data directory]"),
+)
 @click.option("--quiet", "-q", cls=SpokenOption, is_flag=True, help=message("Say nothing but errors."))
 def command(
     source: str, outputs: tuple[str, ...], charts: str | None, interactive: bool, store: str | None, quiet: bool
 ) -> int:
     """Write a report."""
     if not outputs and charts is None:
-        raise InvalidProblem.of("--output", None, "say where to, such as -o report.html, or --charts DIR")
+        raise InvalidProblem.of("--output", None, say("say where to, such as -o report.html, or --charts DIR"))
     from solver.report.document.files import checked_output, write_charts, write_report
     from solver.report.saved.layout import today
 
@@ -48,7 +73,7 @@ def command(
         made += map(str, write_charts(report, Path(charts)))
     if not quiet:
         for name in made:
-            click.echo(f"wrote {name}", err=True)
+            click.echo(say("wrote {name}", name=name), err=True)
     return 0
 
 
@@ -64,7 +89,7 @@ def _report(source: str, store: str | None) -> Report:
 
     path = default_path() if store is None else Path(store)
     if not path.is_file():
-        raise InvalidProblem.of("SOURCE", source, f"is no folder, and there are no runs in {path}")
+        raise InvalidProblem.of("SOURCE", source, say("is no folder, and there are no runs in {path}", path=path))
     from solver.sweep.run import file_of
     from solver.sweep.story import story_of
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
-LANGUAGES = ("en", "zh")
+LANGUAGES = ("en",)  # a language stands here once locale/ holds its catalogue: without one every text would fail
 LOCALE = Path(__file__).parent.parent / "locale"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 _language: ContextVar[str] = ContextVar("language", default="en")

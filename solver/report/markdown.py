@@ -35,6 +35,8 @@ def result_markdown(result: Result, more: Sequence[tuple[str, str]] = ()) -> str
     lines = [f"## {answer_words(result)}", ""]
     if result.plan is not None:
         lines += [*_plan(result.plan, more), *_order(result.plan), *_usage(result.usage)]
+    if result.status == "infeasible":
+        lines += [say("Why, and the cheapest ways out: the same options with `solver-cli explain`."), ""]
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         lines += [
             say(

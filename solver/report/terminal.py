@@ -28,6 +28,8 @@ def print_result(result: Result, console: Console, more: Sequence[tuple[str, str
         print_plan(result.plan, console, more)
         print_order(result.plan, console)
         print_usage(result.usage, console)
+    if result.status == "infeasible":
+        console.print(say("why, and the cheapest ways out: the same options with solver-cli explain"))
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         console.print(
             say(
