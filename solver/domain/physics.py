@@ -106,7 +106,7 @@ def paces(workload: Workload, end: End = "expected") -> tuple[Pace, ...]:
     """The step times to reckon with at one end: the slowest of them counts at the high end, the fastest at the low.
 
     Where the workload gives spreads of its times, their ends; or else one pace for every two measured steps of
-    different micro-batch (`measured_pairs`), rounded away from the middle, and the expected one.
+    different micro-batch, rounded away from the middle, and the expected one.
     """
     expected = Pace(milli(workload.fixed_s), milli(workload.optimizer_s), milli(workload.per_sample_s))
     if end == "expected":
@@ -114,28 +114,31 @@ def paces(workload: Workload, end: End = "expected") -> tuple[Pace, ...]:
     if workload.has_spread("fixed_s", "optimizer_s", "per_sample_s"):
         at_end = (milli(workload.figure(name, end)) for name in ("fixed_s", "optimizer_s", "per_sample_s"))
         return (Pace(*at_end),)
-    toward = math.ceil if end == "high" else math.floor
-    found = [expected]
-    for fixed, per_sample in measured_pairs(workload):
-        rest = max(0, toward(fixed * 1000) - expected.optimizer_ms)  # what was measured contains the optimizer
-        found.append(Pace(rest, expected.optimizer_ms, max(1, toward(per_sample * 1000))))
-    return tuple(sorted(set(found)))
+    found = {expected}
+    for fixed, per_sample, width in _measured_pairs(workload):
+        if end == "high":
+            fixed, per_sample = -(-fixed // width), -(-per_sample // width)
+        else:
+            fixed, per_sample = fixed // width, per_sample // width
+        rest = max(0, fixed - expected.optimizer_ms)  # what was measured contains the optimizer
+        found.add(Pace(rest, expected.optimizer_ms, max(1, per_sample)))
+    return tuple(sorted(found))
 
 
-def measured_pairs(workload: Workload) -> list[tuple[Fraction, Fraction]]:
-    """(fixed, per sample) in seconds from every two measured steps of different micro-batch.
+def _measured_pairs(workload: Workload) -> list[tuple[int, int, int]]:
+    """(fixed, per sample, width), fixed and per sample in ms * width, of two measured steps whose batches differ by it.
 
     From the guide's 25 or 30 s at 1 and 45, 51 or 60 s at 7: six pairs, fixed 19.2 to 27.5, per sample 2.5 to 5.8.
     Pairs that give a negative time are left out.
     """
+    steps = [(step.micro_batch, milli(step.seconds)) for step in workload.measured_steps]
     pairs = []
-    for a in workload.measured_steps:
-        for b in workload.measured_steps:
-            if a.micro_batch < b.micro_batch:
-                per_sample = Fraction(b.seconds - a.seconds) / (b.micro_batch - a.micro_batch)
-                fixed = Fraction(a.seconds) - a.micro_batch * per_sample
-                if per_sample >= 0 and fixed >= 0:
-                    pairs.append((fixed, per_sample))
+    for few, shorter in steps:
+        for many, longer in steps:
+            width, per_sample = many - few, longer - shorter
+            fixed = shorter * width - few * per_sample
+            if width > 0 and per_sample >= 0 and fixed >= 0:
+                pairs.append((fixed, per_sample, width))
     return pairs
 
 
@@ -159,15 +162,22 @@ def per_sample_us(
     per_sample(reference) * ((1 - k) + k * tflops(reference) / tflops(card)) / share(power limit), where k is the
     share of the time bound by GPU compute [assumed for the guide's job: 0.5, interval 0 to 1].
     """
-    num, den = power_share(card.power_curve or workload.power_curve, card.tdp_w, power_limit_w)
     per_sample_ms = milli(workload.per_sample_s) if pace is None else pace.per_sample_ms
+    return _per_sample_us(card, workload, power_limit_w, end)(per_sample_ms)
+
+
+def _per_sample_us(card: Card, workload: Workload, power_limit_w: int, end: End) -> Callable[[int], int]:
+    """The time of one sample on the card in microseconds, from that on the reference card in ms; see above."""
+    num, den = power_share(card.power_curve or workload.power_curve, card.tdp_w, power_limit_w)
     reference, tflops = milli(workload.reference_tflops), milli(card.bf16_dense_tflops)
+    ratios = [sample_ratio(1, k, reference, tflops, num, den) for k in compute_shares(workload, end)]
+    worst = worst_of(end)
 
-    def rounded(k: int) -> int:
-        above, below = sample_ratio(per_sample_ms, k, reference, tflops, num, den)
-        return min(SLOWEST_SAMPLE_US, int((2 * above + below) // (2 * below)))
+    def time(per_sample_ms: int) -> int:
+        times = ((2 * per_sample_ms * above + below) // (2 * below) for above, below in ratios)
+        return min(SLOWEST_SAMPLE_US, worst(times))
 
-    return worst_of(end)(rounded(k) for k in compute_shares(workload, end))
+    return time
 
 
 def sample_ratio(per_sample_ms: Any, k: Any, reference: Any, tflops: Any, num: Any, den: Any) -> tuple[Any, Any]:
@@ -208,11 +218,12 @@ def optimizer_us(workload: Workload, optimizer_ms: int, card_count: int, platfor
 
     Rounded half up; where either bandwidth is not known, the factor is 1.
     """
-    time = Fraction(optimizer_ms * scaling_milli(workload, card_count))
+    time = optimizer_ms * scaling_milli(workload, card_count)
     reference, here = workload.reference_host_bandwidth_gb_s, platform.host_memory_bandwidth_gb_s
     if reference is not None and here is not None:
-        time *= Fraction(reference) / Fraction(here)
-    return min(SLOWEST_OPTIMIZER_US, math.floor(time + Fraction(1, 2)))
+        reference_milli, here_milli = milli(reference), milli(here)
+        time = (2 * time * reference_milli + here_milli) // (2 * here_milli)
+    return min(SLOWEST_OPTIMIZER_US, time)
 
 
 def step_us(accumulation: int, fixed: int, batch_per_card: int, sample_us: int, optimizer: int) -> int:
@@ -231,12 +242,14 @@ def rig_step_us(
 ) -> int:
     """Microseconds of one optimizer step of a rig at one end of the intervals."""
     generation = min(pcie_gen(workload, card.pcie_gen), pcie_gen(workload, platform.pcie_gen))
+    fixed = fixed_us(workload, 1, card_count, generation)
+    sample_us = _per_sample_us(card, workload, power_limit_w, end)
     return worst_of(end)(
         step_us(
             workload.gradient_accumulation,
-            fixed_us(workload, pace.fixed_ms, card_count, generation),
+            pace.fixed_ms * fixed,
             batch_per_card,
-            per_sample_us(card, workload, power_limit_w, pace, end),
+            sample_us(pace.per_sample_ms),
             optimizer_us(workload, pace.optimizer_ms, card_count, platform),
         )
         for pace in paces(workload, end)

@@ -5,7 +5,6 @@ One definition for whoever asks what happens if a figure is off, and for whoever
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal
 from typing import Any
 
@@ -41,12 +40,10 @@ def own_ends(work: Workload, field: str) -> tuple[Decimal, Decimal] | None:
     if field == "compute_share":
         ends = work.compute_share_low, work.compute_share_high
     elif field in ("fixed_s", "per_sample_s") and not work.has_spread(*TIMES):
-        pairs = physics.measured_pairs(work)
-        seconds = [pair[0 if field == "fixed_s" else 1] for pair in pairs]
-        value: Decimal = getattr(work, field)
-        low = Decimal(min((math.floor(each * 1000) for each in seconds), default=value * 1000)) / 1000
-        high = Decimal(max((math.ceil(each * 1000) for each in seconds), default=value * 1000)) / 1000
-        ends = min(low, value), max(high, value)
+        at = physics.Pace._fields.index(field.removesuffix("_s") + "_ms")
+        low = min(pace[at] for pace in physics.paces(work, "low"))
+        high = max(pace[at] for pace in physics.paces(work, "high"))
+        ends = Decimal(low) / 1000, Decimal(high) / 1000
     else:
         ends = work.figure(field, "low"), work.figure(field, "high")
     return ends if ends[0] < ends[1] else None
