@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.catalogues import catalogue
 from benchmarks.report import Report, Row, Table
 from benchmarks.timing import Timing, interleave
-from solver.catalog import default_library, default_problem
+from solver.catalog import default_library, resolve
 from solver.domain import physics
 from solver.domain.problem import MAX_OPTION_CARDS
 from solver.domain.records import Platform
@@ -53,7 +53,8 @@ def full_fine_tuning(quick: bool) -> Report:
         report.rows.append(Row(theirs, f"{PEER}, 3 questions in its process", _times(told["ms"])))
         report.rows.append(Row(theirs, f"{PEER}, process start to end", cold))
         limits = {"budget_cny": BUDGET_CNY, "include": [*ours, "guide-base"]}
-        question = default_problem(limits=limits, workload_id=WORKLOAD, workload={"seq_len": SEQ_LEN})
+        asked: dict[str, Any] = {"limits": limits, "workload": {"id": WORKLOAD, "seq_len": SEQ_LEN}}
+        question = resolve(asked, default_library())
         timings, answers = interleave([question] * (8 if quick else 32), {"ours": optimize})
         report.rows.append(Row(theirs, "ours, in process, proven", timings["ours"]))
         command = ["optimize", "--budget", str(BUDGET_CNY), "--workload", WORKLOAD, "--seq-len", str(SEQ_LEN)]
@@ -63,11 +64,11 @@ def full_fine_tuning(quick: bool) -> Report:
         report.rows.append(Row(theirs, "ours, process start to end", cold))
         plan = answers[0]["ours"].plan
         assert answers[0]["ours"].status in ("optimal", "infeasible")
-        said = "proven: no rig" if plan is None else (
+        words = "proven: no rig" if plan is None else (
             f"full, {plan.card_count}x {plan.card_id} at {plan.power_limit_w} W, total batch {plan.total_batch}, "
             f"{plan.cost_cny:,.0f} CNY"
         )  # fmt: skip
-        rows.append(["ours", f"up to 4x {theirs}", said])
+        rows.append(["ours", f"up to 4x {theirs}", words])
     report.tables.append(Table(f"{BUDGET_CNY:,} CNY, {SEQ_LEN} tokens", ("who", "asked", "full fine-tuning"), rows))
     report.notes.append(
         f"{PEER} rents: its budget is {int(BUDGET_CNY / CNY_PER_USD):,} USD of rent. It tries full fine-tuning of a 7B "

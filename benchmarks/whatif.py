@@ -129,7 +129,7 @@ def cluster(quick: bool) -> Report:
     for name, timings in found.items():
         timing = together(timings)
         jobs = ways[name].jobs
-        figures = {
+        figures: dict[str, float] = {
             "scenarios/s": round(1000 / timing.median),
             "us added a scenario": round((timing.median * jobs - alone) * 1000),
         }

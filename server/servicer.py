@@ -15,7 +15,7 @@ import re
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -55,9 +55,9 @@ class Servicer:
         made: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for method in SERVICE.methods:
             if method.server_streaming:
-                made[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method.name))
+                made[method.name] = grpc.unary_stream_rpc_method_handler(self.stream(method.name))
             else:
-                made[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method.name))
+                made[method.name] = grpc.unary_unary_rpc_method_handler(self.unary(method.name))
         handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE.full_name, made)
         return handlers
 
@@ -92,13 +92,17 @@ class Servicer:
         """Wait until every call has ended."""
         await self.admission.idle()
 
-    def _unary(self, method: str) -> Any:
+    def unary(self, method: str, way: Way | None = None) -> Any:
+        """The handler of a call with one response; `way` does what is not just handed to a solver process."""
+
         async def answer(request: bytes, context: Any) -> bytes:
-            return await _Call(self, method, context).answer(request, lambda _message: None)
+            return await Call(self, method, context).answer(request, lambda _message: None, way)
 
         return answer
 
-    def _stream(self, method: str) -> Any:
+    def stream(self, method: str, way: Way | None = None) -> Any:
+        """The handler of a call with many responses, the last of which is the outcome."""
+
         async def answer(request: bytes, context: Any) -> AsyncIterator[bytes]:
             # Kept for a slow reader: the newest plans. A solver never waits for a reader.
             found: deque[bytes] = deque(maxlen=100)
@@ -108,7 +112,7 @@ class Servicer:
                 found.append(message)
                 news.set()
 
-            work = asyncio.ensure_future(_Call(self, method, context).answer(request, emit))
+            work = asyncio.ensure_future(Call(self, method, context).answer(request, emit, way))
             work.add_done_callback(lambda _work: news.set())
             try:
                 while not work.done() or found:
@@ -125,7 +129,7 @@ class Servicer:
         return answer
 
 
-class _Call:
+class Call:
     """One call, from its arrival to its end."""
 
     def __init__(self, servicer: Servicer, method: str, context: Any) -> None:
@@ -137,10 +141,15 @@ class _Call:
         given = metadata.get("x-request-id", "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.match(given) else uuid.uuid4().hex
 
-    async def answer(self, request: bytes, emit: Any) -> bytes:
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What came with the call besides the request."""
+        return dict(self._context.invocation_metadata() or ())
+
+    async def answer(self, request: bytes, emit: Any, way: Way | None = None) -> bytes:
         """The response's bytes; every failure ends the call with a status of errors.py."""
         try:
-            response = await self._run(request, emit)
+            response = await (self.ask(request, emit) if way is None else way(self, request, emit))
         except Refused as refused:
             self._end(code_pb2.Code.Name(refused.status.code), refused.status.message)
             await self._abort(refused.status)
@@ -158,7 +167,12 @@ class _Call:
         asyncio.get_running_loop().call_soon(self._end, "OK")
         return response
 
-    async def _run(self, request: bytes, emit: Any) -> bytes:
+    async def ask(self, request: bytes, emit: Any) -> bytes:
+        """Wait for a slot and have a solver process answer.
+
+        Raises:
+            Refused: draining, no room, or what the solver process refuses.
+        """
         servicer, metrics = self._servicer, self._servicer.metrics
         if self._method == STOP:
             try:
@@ -199,3 +213,7 @@ class _Call:
     async def _abort(self, status: status_pb2.Status) -> None:
         details = (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", self._request_id))
         await self._context.abort(_CODES[status.code], status.message, details)
+
+
+Way = Callable[[Call, bytes, Callable[[bytes], None]], Awaitable[bytes]]
+"""How a call is answered: the call, its request, and what takes messages of a stream but the last."""

@@ -28,8 +28,9 @@ from collections.abc import Mapping
 
 from server import frames
 from server.catalogs import libraries
-from server.errors import invalid
+from server.errors import Refused, invalid
 from server.frames import EXIT_MEMORY, Answer, Config, Job
+from server.runs.tasks import RUN_TASKS
 from server.tasks import TASKS, Call
 from solver.catalog import Library, default_problem
 from solver.domain.errors import InvalidProblem
@@ -188,14 +189,18 @@ class _Solver:
             stop=threading.Event(),
             started=started,
             emit=lambda message: self._send(frames.EVENT, message),
+            runs=self._config.runs,
         )
         return call
 
     def _answer(self, job: Job, call: Call) -> None:
         try:
-            response = TASKS[job.method](job.request, call)
+            task = TASKS.get(job.method) or RUN_TASKS[job.method]
+            response = task(job.request, call)
         except InvalidProblem as error:
             self._send(frames.REFUSED, invalid(error).SerializeToString())
+        except Refused as refused:
+            self._send(frames.REFUSED, refused.status.SerializeToString())
         except MemoryError:
             raise
         except Exception:

@@ -94,6 +94,8 @@ class Call:
     """Told each message of a streamed response but the last."""
     fallback: Callable[[], bytes] | None = None
     """Makes the response for when the search neither ends nor listens in time; None before the search."""
+    runs: Mapping[str, Any] | None = None
+    """The fields of `RunsConfig`, where the server keeps runs."""
     solve_s: float = math.nan
     first_incumbent_s: float = math.nan
     gap: float = math.nan
@@ -101,7 +103,7 @@ class Call:
 
     def problem(self, message: problem_pb2.Problem) -> Problem:
         """The question of a request."""
-        entries = _entries(message)
+        entries = entries_of(message)
         if entries > self.max_entries:
             raise InvalidProblem.of(
                 "problem", None, f"names {entries:,} cards, platforms, offers, prices and ids; the most is "
@@ -324,7 +326,8 @@ def _day(text: str) -> datetime.date:
         raise from_validation_error(error) from None
 
 
-def _entries(message: problem_pb2.Problem) -> int:
+def entries_of(message: problem_pb2.Problem) -> int:
+    """How many cards, platforms, offers, prices and ids a question names."""
     limits, own = message.limits, message.catalog
     counts = [len(message.prices), len(message.cards), len(message.platforms), len(message.offers)]
     counts += [len(own.cards), len(own.platforms), len(own.offers), len(own.workloads)]

@@ -21,13 +21,15 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import problem_pb2, result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
+from solver.api.v1.run_service_pb2_grpc import RunServiceStub
 from solver.catalog import Library, default_library
 from solver.check import CheckReport
+from solver.client_runs import RunCalls
 from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.plan import Fingerprint, Incumbent, Result
@@ -45,7 +47,7 @@ _MESSAGE_BYTES = 64 * 2**20
 _RETRIES = {
     "methodConfig": [
         {
-            "name": [{"service": "solver.api.v1.OptimizerService"}],
+            "name": [{"service": "solver.api.v1.OptimizerService"}, {"service": "solver.api.v1.RunService"}],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
@@ -63,11 +65,14 @@ _ELSEWHERE = {
     grpc.StatusCode.UNAUTHENTICATED: "does not let us in",
     grpc.StatusCode.PERMISSION_DENIED: "does not let us in",
     grpc.StatusCode.UNIMPLEMENTED: "does not offer this",
+    grpc.StatusCode.FAILED_PRECONDITION: "does not offer this",
     grpc.StatusCode.CANCELLED: "broke off the call",
 }
+_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+"""Of these, what asking again later may mend; with a RetryInfo also others."""
 
 
-class Client:
+class Client(RunCalls):
     """A connection to a solver server."""
 
     def __init__(
@@ -115,6 +120,7 @@ class Client:
         else:
             self._channel = grpc.insecure_channel(server, options)
         self._stub = OptimizerServiceStub(self._channel)
+        self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -367,18 +373,28 @@ class Client:
             kind = UnknownName if code is grpc.StatusCode.NOT_FOUND else InvalidProblem
             return kind(_faults(error) or [Violation("request", "", text)])
         if code in _ELSEWHERE:
-            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}")
+            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}", _passes(error))
         return SolverFailure(f"the server {self._server} failed: {text}")
 
 
-def _faults(error: Any) -> list[Violation]:
+def _details(error: Any) -> Iterator[Any]:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                faults = result_pb2.InvalidProblem()
-                if detail.Unpack(faults):
-                    return _violations(faults.violations)
+            yield from status_pb2.Status.FromString(value).details
+
+
+def _faults(error: Any) -> list[Violation]:
+    for detail in _details(error):
+        faults = result_pb2.InvalidProblem()
+        if detail.Unpack(faults):
+            return _violations(faults.violations)
     return []
+
+
+def _passes(error: Any) -> bool:
+    return error.code() in _PASSING or any(
+        detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in _details(error)
+    )
 
 
 def _violations(messages: Any) -> list[Violation]:

@@ -320,7 +320,8 @@ def test_a_full_disk_is_told_and_loses_nothing(store: Store) -> None:
     store._db.execute("PRAGMA wal_autocheckpoint = 1")
     pages = store.query("PRAGMA page_count")[0][0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 10}")
-    with pytest.raises(InvalidProblem, match=r"cannot be written: .* full; what was stored is kept.*whatif resume run"):
+    told = r"cannot be written: .* full; what was stored is kept.*whatif resume run --store .*" + store.path.name
+    with pytest.raises(InvalidProblem, match=told):
         execute(store, run, INLINE)
     store._db.execute("PRAGMA max_page_count = 1000000")
     assert execute(store, run, INLINE).done == 300

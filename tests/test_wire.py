@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from server.tasks import SearchOptions
-from solver.api.v1 import catalog_pb2, explanation_pb2, optimizer_service_pb2, problem_pb2, result_pb2
+from solver.api.v1 import catalog_pb2, explanation_pb2, optimizer_service_pb2, problem_pb2, result_pb2, run_service_pb2
 from solver.catalog import default_library, default_problem, resolve
 from solver.check import CheckReport, check
 from solver.domain.errors import InvalidProblem, UnknownName
@@ -144,7 +144,10 @@ def assert_value(field: FieldDescriptor, kind: Any, where: str) -> None:
         assert field.cpp_type == FieldDescriptor.CPPTYPE_STRING or field.enum_type is not None, where
 
 
-@pytest.mark.parametrize("message", [pytest.param(m, id=m.name) for m in messages()])
+ALL_MESSAGES = [*messages(), *run_service_pb2.DESCRIPTOR.message_types_by_name.values()]
+
+
+@pytest.mark.parametrize("message", [pytest.param(m, id=m.name) for m in ALL_MESSAGES])
 def test_every_scalar_has_presence(message: Descriptor) -> None:
     """Tests that no forgotten number arrives as 0: a forgotten price must not make a card free."""
     for field in message.fields:

@@ -168,7 +168,7 @@ class Timing:
     def keys(self, total_batch: Ints, epoch_us: Ints) -> tuple[Any, ...]:
         """The goal's key columns with another batch and epoch; less is better."""
         f = self.figures(total_batch, epoch_us)
-        if int(f.cost_fen.max(initial=0)) * self.resolution >= _INT64_SAFE:
+        if max(1, int(f.cost_fen.max(initial=0))) * self.resolution >= _INT64_SAFE:
             f = replace(f, cost_fen=f.cost_fen.astype(object))
         return GOAL_SPECS[self.space.problem.goal].key(f, self.resolution)
 

@@ -93,7 +93,7 @@ def key_columns(goal: str, f: Figures, largest_batch: int, ids: tuple[Ints, Ints
     """
     resolution = max(1, largest_batch) ** 2
     goal_figures = f
-    if goal == "value" and int(f.cost_fen.max(initial=0)) * resolution >= INT64_SAFE:
+    if goal == "value" and max(1, int(f.cost_fen.max(initial=0))) * resolution >= INT64_SAFE:
         goal_figures = _as_objects(f)
     platform, card, with_used = ids
     ties = (f.wall_mw, platform, card, f.card_count, f.power_limit_w, with_used)

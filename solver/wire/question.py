@@ -29,6 +29,14 @@ def asked(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> Pro
         InvalidProblem: each fault with its path inside the message.
         UnknownName: no catalogue, card, platform or workload of that name.
     """
+    return resolve(*question_from(message, libraries))
+
+
+def question_from(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> tuple[dict[str, Any], Library]:
+    """The question that a message asks, with the keys of question files, and the catalogue it is asked on.
+
+    Raises as `asked` does, for the catalogue and the workload's name only.
+    """
     question = plain_of(message)
     library = library_named(question.pop("catalog_id", None), libraries)
     if message.HasField("catalog"):
@@ -47,7 +55,7 @@ def asked(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> Pro
             raise InvalidProblem.of(
                 "workload_id", workload_id, f"must be the same as workload.id, {shown(fields['id'])}"
             )
-    return resolve(question, library)
+    return question, library
 
 
 def library_named(name: str | None, libraries: Mapping[str, Library]) -> Library:
@@ -61,6 +69,21 @@ def library_named(name: str | None, libraries: Mapping[str, Library]) -> Library
         known = "no catalogue has this name" + nearest(name or "", libraries)
         raise UnknownName([Violation("catalog_id", shown(name), known)])
     return found
+
+
+def base_message(question: Mapping[str, Any], library: Library | None) -> problem_pb2.Problem:
+    """The message that asks a question with the keys of question files, on that catalogue or the server's.
+
+    Raises:
+        InvalidProblem: a value that cannot be sent.
+    """
+    fields = dict(question)
+    if isinstance(fields.get("workload"), str):
+        fields["workload_id"] = fields.pop("workload")
+    if library is not None:
+        fields["catalog"] = {name: getattr(library.catalog, name) for name in Catalog.model_fields}
+        fields["catalog"]["workloads"] = library.workloads
+    return _sendable(fields)
 
 
 def problem_message(

@@ -32,7 +32,7 @@ from solver.domain.language import say
 from solver.domain.limits import LIMITS, UNMOVED, Moved, Row
 from solver.domain.plan import Choice, Plan, broken, usage_row
 from solver.domain.uncertain import own_ends
-from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen
+from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen, mib_up
 from solver.report.saved.compare import Fault
 from solver.report.saved.ground import Distinct, Ground, known_capacity
 
@@ -261,7 +261,8 @@ class Chapters:
             if found.keeps is not None or found.changes is not None:
                 self.refute(f"{path}.keeps", "", say("the range of the reserve has no such end"))
             return {}
-        room = round(reserve.high * MIB_PER_GB) - int(Decimal(self.problem.workload.reserve_gb) * MIB_PER_GB)
+        today = mib_up(self.problem.workload.figure("reserve_gb", self.problem.confidence))
+        room = round(reserve.high * MIB_PER_GB) - today
         keeps, changes = (
             Change(limit=MEMORY, unit="GB", by=mib / MIB_PER_GB, by_units=mib, scale=MIB_PER_GB)
             for mib in (room, room + 1)

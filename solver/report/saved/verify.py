@@ -28,6 +28,7 @@ from solver.domain.notices import notices_for
 from solver.domain.plan import Choice, Plan, Result, Usage, broken, plan_of, usage_of
 from solver.domain.problem import catalog_digest
 from solver.domain.records import Record
+from solver.domain.units import fen
 from solver.report.json_form import (
     SCHEMA_VERSION,
     alternatives_object,
@@ -111,6 +112,7 @@ class _Check:
         self.ground = Ground(saved.problem)
         self.faults: list[Fault] = []
         self.notes: list[str] = []
+        self.wanted: set[str] = set()
         self.documents = {name: document_in(files, name) for name in _RECORDS if name in files}
         self.figures = sum(count_of(document) for document in self.documents.values())
 
@@ -125,7 +127,8 @@ class _Check:
         if plan is not None:
             self._derived(plan)
         self._needed(plan)
-        self._text(layout.README, readme(self.saved.model_copy(update={"result": result}), self.files))
+        there = {*self.files, *self.wanted}
+        self._text(layout.README, readme(self.saved.model_copy(update={"result": result}), dict.fromkeys(there)))
         self._manifest()
         self._today()
 
@@ -275,12 +278,17 @@ class _Check:
     # What follows from the plan
 
     def _derived(self, plan: Plan) -> None:
+        if sum(fen(line.total_cny) for line in plan.order) != fen(plan.cost_cny):
+            reason = say("the offers of problem.yaml do not cover the rig")
+            self._fault(layout.ORDER_TABLE, "total", plan.cost_cny, reason)
+            return
         try:
             expected = derived(self.saved, plan)
         except InvalidProblem as error:
             for fault in error.violations:
                 self._fault(layout.MANIFEST, "global_batch", fault.value, fault.allowed)
             return
+        self.wanted = set(expected)
         for name, data in expected.items():
             if name not in self.files:
                 self._fault(name, say("file"), "", say("is missing"))
