@@ -4,6 +4,7 @@ CASES ?= 2000
 KILLS ?= 100
 BUDGET ?= 300000
 MINUTES ?= 5
+N ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +23,7 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
-	fuzz whatif-equal whatif-kill bench bench-quick clean
+	fuzz histories whatif-equal whatif-kill bench bench-quick clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -61,8 +62,11 @@ endif
 pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 	$(PY) -m pytest -n 2 $(ARGS)
 
-test-extras: $(VENV)/.dev ## tests with clients from elsewhere (needs node and npm)
+test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (needs node and npm; installs chromium on Debian)
 	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	npm install --prefix tests/extras/browser --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	{ echo "installing chromium ..." >&2; apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency
@@ -83,17 +87,20 @@ oracle-explain: $(VENV)/.dev ## hold CASES explanations and curves of random pro
 fuzz: $(VENV)/.dev ## fuzz files and options of the command line, CASES of each kind
 	$(PY) -m tests.fuzz_cli --examples $(CASES)
 
+histories: $(VENV)/.dev ## N random histories of runs on a server, with kills, held against a model of what may happen
+	$(PY) -m tests.server.histories --count $(N)
+
 whatif-equal: $(VENV)/.dev ## answer every scenario of examples/ as a run does and one by one, and compare
 	$(PY) -m tests.whatif_equal
 
 whatif-kill: $(VENV)/.dev ## KILLS kill -9 of runs of 2,000 scenarios and of their workers; each must end as if there were none
 	$(PY) -m tests.kill_run --kills $(KILLS)
 
-bench: $(VENV)/.dev ## measure, the long way
-	$(PY) -m benchmarks
+bench: $(VENV)/.bench ## measure against the others; writes benchmarks/README.md (NAMES= for some benches only)
+	$(PY) -m benchmarks $(NAMES)
 
-bench-quick: $(VENV)/.dev ## measure in about a minute
-	$(PY) -m benchmarks --quick
+bench-quick: $(VENV)/.dev ## measure in under two minutes
+	$(PY) -m benchmarks --quick $(NAMES)
 
 clean: ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -113,6 +120,11 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing the tools into $(VENV), once ..." >&2
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what draws charts into $(VENV), once ..." >&2
+	@$(PIP) -e '.[bench,cluster]'
 	@touch $@
 
 # Byte code, written even where PYTHONDONTWRITEBYTECODE is set: without it a start takes three times as long.

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from server.pool import SolverPool
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from solver.catalog import default_library
+from solver.client import Client
 from solver.solve import optimize
 from solver.wire import DEFAULT_CATALOG, asked
 from tests.server.questions import budget, slow
@@ -219,9 +221,72 @@ def _next_solver(server: Running, stub: OptimizerServiceStub) -> int:
             return max((pid for pid in before if cpu_ticks(pid) > before[pid]), key=lambda pid: cpu_ticks(pid))
 
 
+def questions_beside_a_run(quick: bool) -> Report:
+    """The default question from one caller: on an idle server, and while a large run goes on; in turns, many times."""
+    report = Report("server: the default question while a run of what-if scenarios goes on")
+    rounds, each = (4, 100) if quick else (10, 300)
+    for slots in (2, 1):
+        idle, beside = [], []
+        done, seconds, alone = 0, 0.0, 0.0
+        with tempfile.TemporaryDirectory() as folder:
+            kept = ("--run-store", f"{folder}/runs.sqlite", "--log-level", "warning")
+            with (
+                running("--workers", str(slots), *kept) as server,
+                server.stub() as stub,
+                Client(server.address) as client,
+            ):
+                for turn in range(rounds + 1):
+                    spent = _ask(stub, each)
+                    run = client.submit_scenarios("draws.yaml", _RUN)
+                    wait_until(lambda run=run: client.get_run(run.run_id).done > 200, 30)  # type: ignore[misc]
+                    began, first = time.perf_counter(), client.get_run(run.run_id).done
+                    during = _ask(stub, each)
+                    ended, last = time.perf_counter(), client.get_run(run.run_id).done
+                    time.sleep(0.5)
+                    rest = (client.get_run(run.run_id).done - last) / (time.perf_counter() - ended)
+                    state = client.cancel_run(run.run_id).state
+                    assert state == "cancelled", "the run was over before the questions"
+                    if turn:  # the first round warms up
+                        idle += spent
+                        beside += during
+                        done, seconds = done + last - first, seconds + ended - began
+                        alone += rest / rounds
+        where = f"{slots} slot{'s' if slots > 1 else ''}"
+        rates = {"scenarios/s meanwhile": round(done / seconds), "scenarios/s alone": round(alone)}
+        for name, ms, more in (("idle", idle, {}), ("beside a run", beside, rates)):
+            report.rows.append(Row(where, name, _timing(ms), {"p99 ms": share(ms, 0.99), **more}))
+        ratio = share(beside, 0.99) / share(idle, 0.99)
+        report.aims.append(Aim(f"p99 of the default question beside a run / idle, {where}", ratio, 5, "x"))
+    return report
+
+
+_RUN = b"""
+base: {limits: {budget_cny: 300000}}
+sweeps:
+  - name: prices
+    random:
+      draws: 200000
+      seed: 5
+      values:
+        prices.rtx-a6000: {normal: {percent: 15}}
+        prices.a100-80gb-pcie: {normal: {percent: 15}}
+        limits.budget_cny: {uniform: [30000, 600000], step: 1000}
+"""
+
+
+def _ask(stub: OptimizerServiceStub, times: int) -> list[float]:
+    request, spent = budget(), []
+    for _ in range(times):
+        began = time.perf_counter()
+        assert stub.Optimize(request, timeout=30).result.plan.total_batch == BEST_BATCH
+        spent.append((time.perf_counter() - began) * 1000)
+    return spent
+
+
 BENCHES = {
     "server-latency": added_latency,
     "server-throughput": throughput,
     "server-cancel": cancel_to_free_slot,
     "server-crash": crash_to_answer,
+    "server-runs": questions_beside_a_run,
 }

@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import grpc
@@ -21,6 +22,9 @@ from server.frames import Config
 from server.logs import NOTICE, log, start_logging
 from server.metrics import Metrics
 from server.pool import SolverPool
+from server.runs.config import RunsConfig
+from server.runs.link import RunLink
+from server.runs.service import RUN_SERVICE, RunServicer
 from server.servicer import SERVICE, Servicer
 from server.settings import Settings, is_loopback
 from solver import __version__
@@ -41,25 +45,34 @@ async def serve(settings: Settings) -> None:
     catalogs = {name: str(folder) for name, folder in settings.catalogs.items()}
     libraries(catalogs)  # a faulty catalogue is told here, in one line, not by a solver process that does not start
     metrics = Metrics()
-    config = Config(catalogs, settings.memory_limit_mib, settings.max_catalog_entries, settings.max_search_workers)
+    kept = _kept_runs(settings)
+    config = Config(
+        catalogs, settings.memory_limit_mib, settings.max_catalog_entries, settings.max_search_workers,
+        None if kept is None else asdict(kept),
+    )  # fmt: skip
     pool = SolverPool(config, settings.workers + settings.spare_workers, metrics)
-    servicer = Servicer(pool, Admission(settings.workers, settings.queue_length, metrics), metrics, settings.max_time_s)
+    admission = Admission(settings.workers, settings.queue_length, metrics)
+    servicer = Servicer(pool, admission, metrics, settings.max_time_s)
+    link = None if kept is None else RunLink(kept, pool, admission, metrics)
+    runs = RunServicer(servicer, link, settings.max_watchers)
     health = health_aio.HealthServicer()
     server = grpc.aio.server(interceptors=[TokenCheck(tokens, metrics)] if tokens else [], options=_options(settings))
-    server.add_generic_rpc_handlers((servicer.handler(),))
+    server.add_generic_rpc_handlers((servicer.handler(), runs.handler()))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
-        names = (SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        names = (SERVICE.full_name, RUN_SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     port = _bind(server, settings)
     metrics_port: int | None = None
     stop_metrics: Callable[[], None] | None = None
     try:
         await pool.start()
+        if link is not None:
+            await link.start()
         await server.start()
         if settings.metrics_listen is not None:
             metrics_port, stop_metrics = metrics.serve(settings.metrics_listen)
-        for name in ("", SERVICE.full_name):
+        for name in ("", SERVICE.full_name, *(() if link is None else (RUN_SERVICE.full_name,))):
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         if settings.insecure and not is_loopback(settings.listen) and settings.tls_cert is None:
             log(logging.WARNING, "listening beyond loopback without TLS")
@@ -74,6 +87,8 @@ async def serve(settings: Settings) -> None:
         log(NOTICE, "draining")
         servicer.draining = True
         await health.enter_graceful_shutdown()
+        if link is not None:
+            await link.close()
         try:
             async with asyncio.timeout(settings.drain_s):
                 await servicer.idle()
@@ -83,8 +98,23 @@ async def serve(settings: Settings) -> None:
     finally:
         if stop_metrics is not None:
             stop_metrics()
+        if link is not None:
+            await link.close()
         await pool.close()
     log(NOTICE, "stopped")
+
+
+def _kept_runs(settings: Settings) -> RunsConfig | None:
+    if settings.run_store is None:
+        return None
+    return RunsConfig(
+        store=str(settings.run_store.absolute()),
+        max_file_bytes=settings.max_run_file_mib * 2**20,
+        max_scenarios=settings.max_run_scenarios,
+        max_open=settings.max_open_runs,
+        max_kept=settings.max_kept_runs,
+        max_time_s=settings.max_time_s,
+    )
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -94,7 +124,10 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", largest),
         ("grpc.max_send_message_length", largest),
         # A guard far off; admission is what limits, because this would refuse health checks too.
-        ("grpc.max_concurrent_streams", 10 * (settings.workers + settings.queue_length) + 100),
+        (
+            "grpc.max_concurrent_streams",
+            10 * (settings.workers + settings.queue_length) + settings.max_watchers + 100,
+        ),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

@@ -101,6 +101,18 @@ def too_late(limit_s: float) -> status_pb2.Status:
     return _status(code_pb2.DEADLINE_EXCEEDED, text, "SOLVER_ENDED")
 
 
+def no_runs() -> status_pb2.Status:
+    """FAILED_PRECONDITION: this server keeps no runs."""
+    text = "this server keeps no runs; it must be started with --run-store FILE"
+    return _status(code_pb2.FAILED_PRECONDITION, text, "NO_RUN_STORE")
+
+
+def too_many_runs(what: str, most: int) -> status_pb2.Status:
+    """RESOURCE_EXHAUSTED: the caller has as many open runs as may be, or the store is full."""
+    text = f"{what}: {most} is the most there may be"
+    return _status(code_pb2.RESOURCE_EXHAUSTED, text, "RUN_QUOTA", (_quota("runs", text),))
+
+
 def unauthenticated() -> status_pb2.Status:
     """UNAUTHENTICATED: no bearer token, or none that is known."""
     text = "a known bearer token is needed in the metadata 'authorization'"

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 HEADER = struct.Struct(">BI")
 
@@ -36,6 +37,8 @@ class Config:
     memory_limit_mib: int
     max_entries: int
     max_workers: int
+    runs: Mapping[str, Any] | None = None
+    """The fields of `RunsConfig`; None on a server that keeps no runs."""
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:

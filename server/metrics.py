@@ -40,6 +40,13 @@ class Metrics:
         )  # fmt: skip
         self.deaths = Counter("solver_process_deaths", "Solver processes that died", ["cause"], registry=registry)
         self.retries = Counter("solver_retries", "Calls tried again after a death", registry=registry)
+        self.run_batch_seconds = Histogram(
+            "solver_run_batch_seconds", "A batch of a run, from its slot to its answer", buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.run_process_starts = Counter(
+            "solver_run_process_starts", "Starts of the process that drives runs", registry=registry
+        )
         self.slots = Gauge("solver_slots", "Calls that can be answered at once", registry=registry)
         self.slots_in_use = Gauge("solver_slots_in_use", "Calls being answered", registry=registry)
         self.waiting = Gauge("solver_queue_length", "Calls waiting for a solver", registry=registry)

@@ -74,6 +74,18 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Catalogue folders by name, as NAME=FOLDER; 'default' replaces the shipped one",
     )
+    run_store: Path | None = Field(
+        None, description="Keep runs of what-if scenarios in this file and offer RunService; one server a file"
+    )
+    max_run_file_mib: Annotated[int, Field(ge=1, le=1024)] = Field(8, description="Largest scenario file, MiB")
+    max_run_scenarios: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        1_000_000, description="Most scenarios of one run"
+    )
+    max_open_runs: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        16, description="Most runs of one caller that are not over"
+    )
+    max_kept_runs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10_000, description="Most runs in the store")
+    max_watchers: Annotated[int, Field(ge=1, le=10_000)] = Field(64, description="Most calls that watch runs at once")
     drain_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         30.0, description="Seconds that running calls get after SIGTERM"
     )

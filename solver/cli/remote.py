@@ -16,7 +16,7 @@ from solver.domain.errors import InvalidProblem
 if TYPE_CHECKING:
     from solver.client import Client
 
-REMOTE_COMMANDS = frozenset({"optimize", "explain", "frontier", "check"})
+REMOTE_COMMANDS = frozenset({"optimize", "explain", "frontier", "check", "whatif"})
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -56,6 +56,12 @@ def server_options(function: Callable[[], None]) -> Callable[..., None]:
         function()
 
     return with_server
+
+
+def named_on_command_line() -> bool:
+    """Whether a server was named before the command, rather than by the variable."""
+    ctx = click.get_current_context().find_root()
+    return isinstance(ctx.obj, Server) and ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE
 
 
 def remote() -> Client | None:

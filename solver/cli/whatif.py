@@ -23,6 +23,8 @@ from solver.cli.question import FileName, Number, Whole, library_from, tell
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from solver.domain.language import say
 
+REMOTE = ("run", "resume", "status", "list", "show", "cancel")
+"""What also a server does; the others work on files and stores here."""
 EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
 
@@ -45,6 +47,9 @@ _SCHEDULER = _option("--scheduler", metavar="ADDRESS", help="A Dask scheduler: t
 _TLS_CA = _option("--tls-ca", metavar="FILE", help="For tls://: who signed the cluster's certificates, PEM.")
 _TLS_CERT = _option("--tls-cert", metavar="FILE", help="For tls://: your own certificate, PEM.")
 _TLS_KEY = _option("--tls-key", metavar="FILE", help="For tls://: its key, PEM.")
+_PATIENCE = _option(
+    "--patience", type=Number("SECONDS"), default="120", help="With --server, how long it may be away.  [default: 120]"
+)
 _QUIET = _option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 _FORMAT = _option(
     "--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How to print."
@@ -67,6 +72,11 @@ _BASE = _option("--base", metavar="FILE", help="A problem file that all scenario
 )
 def command() -> None:
     """What-if scenarios."""
+    from solver.cli.remote import named_on_command_line
+
+    asked = click.get_current_context().invoked_subcommand
+    if asked not in REMOTE and named_on_command_line():
+        raise click.UsageError(f"--server does not go with whatif {asked}; it goes with {', '.join(REMOTE)}")
 
 
 @command.command("run", epilog="Example: solver-cli whatif run scenarios.csv -o results.parquet --jobs 2")
@@ -87,28 +97,35 @@ def command() -> None:
 @_FAIL_FAST
 @_option("--time-limit", type=Number("SECONDS"), help="Longest search for one scenario.")
 @_option("--no-frontier", is_flag=True, help="Solve also those that one exact frontier would answer.")
+@_PATIENCE
 @_QUIET
 @_FORMAT
 def run_command(file: str, run_id: str | None, base: str | None, **options: Any) -> int:
-    """Run all scenarios of FILE (.yaml, .csv, .xlsx, .jsonl)."""
+    """Run all scenarios of FILE (.yaml, .csv, .xlsx, .jsonl); with --server there, and fetch the answers."""
+    from solver.cli import whatif_remote
     from solver.sweep.file import read
     from solver.sweep.run import Settings, new_run_id, register
     from solver.sweep.store import Store
 
-    limit = options.pop("time_limit")
+    limit = options["time_limit"]
     if limit is not None and not 0 < limit <= 10**6:
         raise InvalidProblem.of("--time-limit", limit, "must be above 0, at most 1,000,000 seconds")
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is not None:
+        _checked_patience(options)
+        _checked_targets(options["outputs"])
+        return whatif_remote.run(client, file, run_id, base, options)
     settings = Settings(
         jobs=_jobs(options["jobs"]),
         **_where(options),
         time_limit_s=None if limit is None else float(limit),
-        frontiers=not options.pop("no_frontier"),
+        frontiers=not options["no_frontier"],
         fail_fast=options["fail_fast"],
     )
     _checked_targets(options["outputs"])
     scenarios, data = read(Path(file), None if base is None else Path(base))
-    library = _library(options)
-    with Store(_store_path(options["store"])) as store:
+    library = library_of_options(options)
+    with Store(store_path(options["store"])) as store:
         run = register(store, run_id or new_run_id(scenarios.name), scenarios, data, library, settings)
         return _drive(store, run, settings, options)
 
@@ -125,16 +142,25 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
 @_TLS_KEY
 @_STORE
 @_FAIL_FAST
+@_PATIENCE
 @_QUIET
 @_FORMAT
 def resume_command(run_id: str, **options: Any) -> int:
-    """Go on with RUN where it stopped; on a finished one only write the results again."""
+    """Go on with RUN where it stopped; on a finished one only write the results again.
+
+    With --server come back to a run there: fetch what is missing, follow it to its end.
+    """
+    from solver.cli import whatif_remote
     from solver.sweep.run import Settings
     from solver.sweep.store import Store
 
     _checked_targets(options["outputs"])
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is not None:
+        _checked_patience(options)
+        return whatif_remote.resume(client, run_id, options)
     settings = Settings(jobs=_jobs(options["jobs"]), **_where(options), fail_fast=options["fail_fast"])
-    with Store(_store_path(options["store"]), must_exist=True) as store:
+    with Store(store_path(options["store"]), must_exist=True) as store:
         run = store.run(run_id)
         if _state(run) == "running":
             click.echo(f"note: process {run.process} seems to be at it as well; no row is stored twice", err=True)
@@ -145,13 +171,13 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
     """Run what is open, then write, print, and say how it went."""
     from solver.sweep.run import Failed, execute
 
-    talk = _Talk(options["quiet"] or options["form"] != "table")
+    talk = Talk(options["quiet"] or options["form"] != "table")
     if not options["quiet"]:
         click.echo(f"run {run.run_id}: {run.total:,} scenarios", err=True)
     stopped: str | None = None
     code = 0
     if run.state != "finished" or store.counts(run).done < run.total:
-        with _terminable(), talk:
+        with terminable(), talk:
             try:
                 execute(store, run, settings, talk.report)
             except KeyboardInterrupt:
@@ -168,15 +194,15 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
             err=True,
         )
     if not (stopped and code in (EXIT_INTERRUPTED, EXIT_UNAVAILABLE)):
-        _write(store, run, options)
-        _print(store, run, options)
+        write_outputs(store, run, options)
+        print_run(store, run, options)
     if code:
         return code
     return EXIT_FAILED if counts.failed else EXIT_BROKEN if counts.broken else 0
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """A polite kill is heard like Ctrl-C: what is finished is kept."""
 
     def interrupt(_number: int, _frame: object) -> None:
@@ -189,7 +215,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, held)
 
 
-class _Talk:
+class Talk:
     """Progress on standard error where somebody watches; nothing when piped."""
 
     def __init__(self, quiet: bool) -> None:
@@ -200,7 +226,7 @@ class _Talk:
 
             self._live = Live(console=Console(stderr=True), transient=True, refresh_per_second=4)
 
-    def __enter__(self) -> _Talk:
+    def __enter__(self) -> Talk:
         if self._live is not None:
             self._live.start()
         return self
@@ -223,7 +249,8 @@ class _Talk:
         self._live.update(grid)
 
 
-def _print(store: Any, run: Any, options: dict[str, Any]) -> None:
+def print_run(store: Any, run: Any, options: dict[str, Any]) -> None:
+    """Rows or matrices and the summary of a run, as `--format` says."""
     if options["quiet"]:
         from solver.sweep.summary import first_failed
 
@@ -266,7 +293,8 @@ def _matrices(store: Any, run: Any, column: str) -> list[Any]:
     return matrices(store, run, file_of(store, run), column)
 
 
-def _write(store: Any, run: Any, options: dict[str, Any]) -> None:
+def write_outputs(store: Any, run: Any, options: dict[str, Any]) -> None:
+    """Write all results to the files of `-o`."""
     if not options["outputs"]:
         return
     from solver.sweep.export import write
@@ -286,7 +314,7 @@ def _checked_targets(outputs: tuple[str, ...]) -> None:
             checked_target(target)
 
 
-def _library(options: dict[str, Any]) -> Any:
+def library_of_options(options: dict[str, Any]) -> Any:
     """The shipped catalogue with your own folders and quotes laid over it; the run keeps it as it is now."""
     library = library_from(options)
     if not options["quotes"]:
@@ -298,6 +326,12 @@ def _library(options: dict[str, Any]) -> Any:
     quotes = read_quotes(map(Path, options["quotes"]), library.catalog)
     tell(quotes.notes)
     return replace(library, catalog=with_quotes(library.catalog, quotes))
+
+
+def _checked_patience(options: dict[str, Any]) -> None:
+    if not 0 <= options["patience"] <= 10**6:
+        raise InvalidProblem.of("--patience", options["patience"], "must be between 0 and 1,000,000 seconds")
+    options["patience"] = float(options["patience"])
 
 
 def _jobs(given: int | None) -> int:
@@ -323,7 +357,8 @@ def _where(options: dict[str, Any]) -> dict[str, Any]:
     return {"executor": executor, "cluster": cluster}
 
 
-def _store_path(given: str | None) -> Path:
+def store_path(given: str | None) -> Path:
+    """The run store of `--store`, or the user's own."""
     from solver.sweep.store import default_path
 
     return default_path() if given is None else Path(given)
@@ -341,9 +376,13 @@ def _state(run: Any) -> str:
 @_PLAIN_FORMAT
 def status_command(run_id: str | None, store: str | None, form: str) -> int:
     """How far RUN is (default: the latest), and how to go on."""
+    from solver.cli import whatif_remote
     from solver.sweep.store import Store
 
-    with Store(_store_path(store), must_exist=True) as opened:
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is not None:
+        return whatif_remote.status(client, run_id, form)
+    with Store(store_path(store), must_exist=True) as opened:
         runs = opened.runs()
         if not runs:
             raise InvalidProblem.of("store", str(opened.path), "has no runs yet")
@@ -369,10 +408,14 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 @_STORE
 @_PLAIN_FORMAT
 def list_command(store: str | None, form: str) -> int:
-    """All runs of the store, latest first."""
+    """All runs of the store, or of a server, latest first."""
+    from solver.cli import whatif_remote
     from solver.sweep.store import Store
 
-    with Store(_store_path(store), must_exist=True) as opened:
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is not None:
+        return whatif_remote.list_runs(client, form)
+    with Store(store_path(store), must_exist=True) as opened:
         runs = [(run, _state(run), opened.counts(run)) for run in opened.runs()]
     if form == "json":
         from solver.report.json_form import dumps
@@ -397,17 +440,33 @@ def list_command(store: str | None, form: str) -> int:
 @_STORE
 @_FORMAT
 def show_command(run_id: str, scenario: str | None, column: str | None, store: str | None, form: str) -> int:
-    """The summary of RUN, or everything stored of one SCENARIO."""
+    """The summary of RUN, or everything stored of one SCENARIO. With --server what is ready is fetched first."""
+    from solver.cli import whatif_remote
     from solver.sweep.store import Store
 
-    with Store(_store_path(store), must_exist=True) as opened:
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is not None:
+        whatif_remote.fetch(client, run_id, store)
+    with Store(store_path(store), must_exist=True) as opened:
         run = opened.run(run_id)
         if scenario is not None:
             return _show_one(opened, run, scenario, form)
         if column is not None:
             return _show_matrix(opened, run, column, form)
-        _print(opened, run, {"quiet": False, "form": form})
+        print_run(opened, run, {"quiet": False, "form": form})
         return 0
+
+
+@command.command("cancel")
+@click.argument("run_id", metavar="RUN")
+def cancel_command(run_id: str) -> int:
+    """End RUN at the server for good; answers there are stay. A run here is ended by Ctrl-C."""
+    from solver.cli import whatif_remote
+
+    client = whatif_remote.server_of(click.get_current_context())
+    if client is None:
+        raise click.UsageError("cancel ends runs of a server: name it with --server; a run here is ended by Ctrl-C")
+    return whatif_remote.cancel(client, run_id)
 
 
 def _show_one(store: Any, run: Any, name: str, form: str) -> int:
@@ -460,7 +519,7 @@ def diff_command(before: str, after: str, store: str | None, form: str) -> int:
     from solver.sweep.compare import question_changes, scenario_changes
     from solver.sweep.store import Store
 
-    with Store(_store_path(store), must_exist=True) as opened:
+    with Store(store_path(store), must_exist=True) as opened:
         a, b = opened.run(before), opened.run(after)
         asked = question_changes(opened, a, b)
         if form == "json":
@@ -497,7 +556,7 @@ def replay_command(run_id: str, scenario: str | None, every: int, store: str | N
     from solver.sweep.store import Store
 
     same = different = 0
-    with Store(_store_path(store), must_exist=True) as opened:
+    with Store(store_path(store), must_exist=True) as opened:
         for found in replay(opened, opened.run(run_id), every, scenario):
             if found.changes:
                 different += 1
@@ -522,7 +581,7 @@ def prune_command(run_ids: tuple[str, ...], older_than: int | None, store: str |
         raise InvalidProblem.of("prune", None, "name the runs, or say --older-than DAYS")
     if older_than is not None and not 0 <= older_than <= 36_500:
         raise InvalidProblem.of("--older-than", older_than, "must be between 0 and 36,500 days")
-    with Store(_store_path(store), must_exist=True) as opened:
+    with Store(store_path(store), must_exist=True) as opened:
         runs = [opened.run(run_id) for run_id in dict.fromkeys(run_ids)]
         if older_than is not None:
             oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_than)
@@ -560,7 +619,7 @@ def validate_command(file: str, base: str | None, first: int, **options: Any) ->
 
     scenarios, _ = read(Path(file), None if base is None else Path(base))
     try:
-        questions = Questions(_library(options), dict(scenarios.question))
+        questions = Questions(library_of_options(options), dict(scenarios.question))
     except InvalidProblem as error:
         raise scenarios.located(error) from None
     seen = bad = 0

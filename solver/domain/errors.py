@@ -59,7 +59,15 @@ class SolverFailure(RuntimeError):
 
 
 class ServerUnavailable(RuntimeError):
-    """The server that was asked cannot be reached, is full, does not let us in, or did not answer in time."""
+    """The server that was asked cannot be reached, is full, does not let us in, or did not answer in time.
+
+    `passing` is whether asking again later may help.
+    """
+
+    def __init__(self, message: str, passing: bool = True) -> None:
+        """Keep the message, and whether to ask again."""
+        super().__init__(message)
+        self.passing = passing
 
 
 class Interrupted(Exception):

@@ -185,8 +185,8 @@ def run_batches(
             limits = {"timeout_s": timeout_s(flight.batch)} if getattr(executor, "kills_late", False) else {}
             try:
                 flying[executor.submit(answer, flight.batch, **limits)] = flight
-            except RuntimeError as error:
-                refused = isinstance(error, BrokenExecutor)  # as it says itself; asked again it might begin anew
+            except RuntimeError as refusal:
+                refused = isinstance(refusal, BrokenExecutor)  # as it says itself; asked again it might begin anew
                 if not refused and not _is_broken(executor):
                     raise
                 retry.appendleft(flight)

@@ -19,6 +19,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -40,7 +41,6 @@ from solver.sweep.store import Counts, Run, Store
 FIRST_BATCH = 50
 MOST_IN_BATCH = 1000
 BATCH_S = 0.25
-"""Batches grow until one takes about this long: short enough to watch, long enough to be worth sending."""
 FLUSH_ROWS, FLUSH_S = 500, 0.5
 """Rows are written together, at the latest after so many or so long; only written ones are counted."""
 _RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
@@ -57,6 +57,8 @@ class Settings:
         frontiers: False solves also those scenarios one by one that a staircase would answer.
         fail_fast: end the run at the first scenario that fails.
         cluster: for the executor `dask`, where its scheduler is: `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
+        first_batch: scenarios in the first batch, and while they are slow no fewer.
+        batch_s: batches grow until one takes about this long: short enough to watch, long enough to be worth sending.
     """
 
     jobs: int = 1
@@ -65,6 +67,8 @@ class Settings:
     frontiers: bool = True
     fail_fast: bool = False
     cluster: Mapping[str, str] = field(default_factory=dict)
+    first_batch: int = FIRST_BATCH
+    batch_s: float = BATCH_S
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,27 @@ def checked_run_id(run_id: str) -> str:
     return run_id
 
 
-def register(store: Store, run_id: str, file: ScenarioFile, data: bytes, library: Library, settings: Settings) -> Run:
+def register(
+    store: Store,
+    run_id: str,
+    file: ScenarioFile,
+    data: bytes,
+    library: Library,
+    settings: Settings,
+    told: Mapping[str, str] | None = None,
+    before_commit: Callable[[Run], None] = lambda _run: None,
+) -> Run:
     """Register a run: its input, question, catalogue and options, durable before anything is solved.
+
+    Args:
+        store: where to.
+        run_id: a name of its own.
+        file: the scenario file.
+        data: its bytes.
+        library: the catalogue and the workloads.
+        settings: how to run; `time_limit_s` and `frontiers` are kept.
+        told: `requested_by`, `solver_version` and `ortools_version`, where they are not those of this process.
+        before_commit: called with the run inside the transaction that registers it; what it raises undoes everything.
 
     Raises:
         InvalidProblem: the base question is wrong, or a run of this id exists.
@@ -134,7 +157,7 @@ def register(store: Store, run_id: str, file: ScenarioFile, data: bytes, library
         data,
         {
             "requested_by": _user(),
-            "process": _process(),
+            "process": process_name(),
             "solver_version": __version__,
             "ortools_version": metadata.version("ortools"),
             "input_name": file.name,
@@ -142,7 +165,9 @@ def register(store: Store, run_id: str, file: ScenarioFile, data: bytes, library
             "paths": list(file.paths),
             "options": {"time_limit_s": settings.time_limit_s, "frontiers": settings.frontiers},
             "total": file.total,
+            **(told or {}),
         },
+        before_commit,
     )
 
 
@@ -158,7 +183,8 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _process() -> str:
+def process_name() -> str:
+    """host:pid of this process, by which others see whether it is still at a run."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -197,6 +223,7 @@ def execute(
     settings: Settings,
     report: Callable[[Progress], None] = lambda _progress: None,
     answer: Callable[[Batch], list[Row]] | None = None,
+    executor: Executor | None = None,
 ) -> Counts:
     """Answer what is still open of a run and store it; the same for a new run and for one that was killed.
 
@@ -206,6 +233,7 @@ def execute(
         settings: jobs, executor and fail_fast of this time; what answers depend on is the run's own.
         report: called after each write.
         answer: what answers a batch; `engine.answer_batch` unless a test says otherwise.
+        executor: what runs batches; made as `settings.executor` says if None. It is shut down at the end.
 
     Raises:
         Failed: a scenario failed and `fail_fast` was asked for; everything finished until then is stored.
@@ -217,11 +245,11 @@ def execute(
         from solver.sweep.engine import answer_batch
 
         answer = answer_batch
-    executor = EXECUTORS[settings.executor](settings.jobs, **settings.cluster)
-    store.mark(run, "running", _process())
+    executor = executor or EXECUTORS[settings.executor](settings.jobs, **settings.cluster)
+    store.mark(run, "running", process_name())
     scenarios, questions = scenarios_of(store, run)
     keeper = _Keeper(store, run, questions.base.problem.goal, report)
-    pace = _Pace()
+    pace = _Pace(settings.first_batch, settings.batch_s)
     empty = Batch(store.snapshot(run.library_sha256), run.question, (), run.options["time_limit_s"], alone=False)
     batches = _batches(_open(scenarios, store.positions(run)), empty, pace)
     in_flight = 1 if settings.executor == "inline" else 2 * getattr(executor, "workers", settings.jobs) + 1
@@ -256,18 +284,19 @@ def _open(scenarios: Iterator[Scenario], done: Iterator[int]) -> Iterator[Scenar
 
 
 class _Pace:
-    """How many scenarios make a batch of about `BATCH_S`."""
+    """How many scenarios make a batch of about `batch_s`, and never fewer than `least`."""
 
-    def __init__(self) -> None:
-        self.size = FIRST_BATCH
+    def __init__(self, least: int, batch_s: float) -> None:
+        self.size = self._least = least
+        self._batch_s = batch_s
 
     def note(self, rows: list[Row]) -> None:
         """Learn from a batch that came back."""
         took_s = sum(row.solve_ms for row in rows) / 1000
         if not rows:
             return
-        fits = BATCH_S / max(took_s / len(rows), 1e-5)
-        self.size = int(max(FIRST_BATCH, min(MOST_IN_BATCH, fits, 2 * self.size)))
+        fits = self._batch_s / max(took_s / len(rows), 1e-5)
+        self.size = int(max(self._least, min(MOST_IN_BATCH, fits, 2 * self.size)))
 
 
 def _batches(scenarios: Iterator[Scenario], empty: Batch, pace: _Pace) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ import os
 import shlex
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,28 @@ _STEPS = (
         ortools_version, library_sha256, catalog_sha256, input_sha256, input_name, question, question_sha256, paths,
         options, total ON run
         BEGIN SELECT RAISE(ABORT, 'what a run asked is never changed'); END;
+    """,
+    """
+    CREATE TABLE submission (           -- runs that came to a server; see submissions.py
+        request_id     TEXT PRIMARY KEY,
+        run            INTEGER NOT NULL UNIQUE REFERENCES run ON DELETE CASCADE,
+        request_sha256 TEXT NOT NULL,
+        caller         TEXT NOT NULL,
+        ended          TEXT CHECK (ended IN ('cancelled', 'failed')),
+        ended_at       TEXT,
+        error          TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE TRIGGER submission_is_final BEFORE UPDATE OF request_id, run, request_sha256, caller ON submission
+        BEGIN SELECT RAISE(ABORT, 'what was submitted is never changed'); END;
+    CREATE TRIGGER end_is_final BEFORE UPDATE OF ended, ended_at, error ON submission WHEN OLD.ended IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'a run ends once'); END;
+    CREATE TRIGGER ended_run_stays BEFORE INSERT ON result
+        WHEN EXISTS (SELECT 1 FROM submission WHERE run = NEW.run AND ended IS NOT NULL)
+        BEGIN SELECT RAISE(ABORT, 'a run that has ended gets no more results'); END;
+    -- Few rows each, so that a run of a million is counted without reading its answers.
+    CREATE INDEX result_failed ON result (run) WHERE status = 'failed';
+    CREATE INDEX result_infeasible ON result (run) WHERE status = 'infeasible';
+    CREATE INDEX result_broken ON result (run) WHERE expectation = 'broken';
     """,
 )
 _RESULT_COLUMNS = (*Row._fields, "finished_at")
@@ -237,7 +259,15 @@ class Store:
             raise InvalidProblem.of("store", digest[:12], "this snapshot is missing or damaged")
         return body
 
-    def register(self, run_id: str, library: bytes, catalog_sha256: str, data: bytes, fields: Mapping[str, Any]) -> Run:
+    def register(
+        self,
+        run_id: str,
+        library: bytes,
+        catalog_sha256: str,
+        data: bytes,
+        fields: Mapping[str, Any],
+        before_commit: Callable[[Run], None] = lambda _run: None,
+    ) -> Run:
         """Register a run with its input and catalogue, durable before this returns.
 
         Args:
@@ -246,6 +276,7 @@ class Store:
             catalog_sha256: the catalogue's hash as answers print it.
             data: the input file as it was read.
             fields: requested_by, process, versions, input_name, question, paths, options, total.
+            before_commit: called with the run inside the transaction; what it raises undoes everything.
 
         Raises:
             InvalidProblem: a run of this id exists.
@@ -278,7 +309,9 @@ class Store:
                     fields["total"],
                 ),
             )
-        return self.run(run_id)
+            run = self.run(run_id)
+            before_commit(run)
+        return run
 
     def run(self, run_id: str) -> Run:
         """The run of that id.
@@ -327,9 +360,10 @@ class Store:
 
     def counts(self, run: Run) -> Counts:
         """How many are done, failed, infeasible, and against what was expected."""
+        count = "(SELECT count(*) FROM result WHERE run = ?1"
         row = self._db.execute(
-            "SELECT count(*), coalesce(sum(status = 'failed'), 0), coalesce(sum(status = 'infeasible'), 0), "
-            "coalesce(sum(expectation = 'broken'), 0) FROM result WHERE run = ?",
+            f"SELECT {count}), {count} AND status = 'failed'), {count} AND status = 'infeasible'), "
+            f"{count} AND expectation = 'broken')",
             (run.number,),
         ).fetchone()
         return Counts(*row)
@@ -364,6 +398,10 @@ class Store:
                 "DELETE FROM snapshot WHERE sha256 NOT IN "
                 "(SELECT library_sha256 FROM run UNION SELECT input_sha256 FROM run)"
             )
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement of a table that stands beside runs and results; returns how many rows it changed."""
+        return self._db.execute(sql, values).rowcount
 
     def compact(self) -> None:
         """Give the space of deleted runs back."""

@@ -5,15 +5,17 @@ pair against each other), so a new field is a line in the record and a line in t
 """
 
 from solver.wire.convert import message_of, parsed, plain_of, record_of
-from solver.wire.question import DEFAULT_CATALOG, asked, library_named, problem_message
+from solver.wire.question import DEFAULT_CATALOG, asked, base_message, library_named, problem_message, question_from
 
 __all__ = [
     "DEFAULT_CATALOG",
     "asked",
+    "base_message",
     "library_named",
     "message_of",
     "parsed",
     "plain_of",
     "problem_message",
+    "question_from",
     "record_of",
 ]

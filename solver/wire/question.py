@@ -29,6 +29,14 @@ def asked(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> Pro
         InvalidProblem: each fault with its path inside the message.
         UnknownName: no catalogue, card, platform or workload of that name.
     """
+    return resolve(*question_from(message, libraries))
+
+
+def question_from(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> tuple[dict[str, Any], Library]:
+    """The question that a message asks, with the keys of question files, and the catalogue it is asked on.
+
+    Raises as `asked` does, for the catalogue and the workload's name only.
+    """
     question = plain_of(message)
     library = library_named(question.pop("catalog_id", None), libraries)
     if message.HasField("catalog"):
@@ -47,7 +55,7 @@ def asked(message: problem_pb2.Problem, libraries: Mapping[str, Library]) -> Pro
             raise InvalidProblem.of(
                 "workload_id", workload_id, f"must be the same as workload.id, {shown(fields['id'])}"
             )
-    return resolve(question, library)
+    return question, library
 
 
 def library_named(name: str | None, libraries: Mapping[str, Library]) -> Library:
@@ -61,6 +69,21 @@ def library_named(name: str | None, libraries: Mapping[str, Library]) -> Library
         known = "no catalogue has this name" + nearest(name or "", libraries)
         raise UnknownName([Violation("catalog_id", shown(name), known)])
     return found
+
+
+def base_message(question: Mapping[str, Any], library: Library | None) -> problem_pb2.Problem:
+    """The message that asks a question with the keys of question files, on that catalogue or the server's.
+
+    Raises:
+        InvalidProblem: a value that cannot be sent.
+    """
+    fields = dict(question)
+    if isinstance(fields.get("workload"), str):
+        fields["workload_id"] = fields.pop("workload")
+    if library is not None:
+        fields["catalog"] = {name: getattr(library.catalog, name) for name in Catalog.model_fields}
+        fields["catalog"]["workloads"] = library.workloads
+    return _sendable(fields)
 
 
 def problem_message(
@@ -85,8 +108,8 @@ def problem_message(
                     return message
         catalog: dict[str, Any] = {name: getattr(question.catalog, name) for name in Catalog.model_fields}
         catalog["workloads"] = (question.workload,)
-        said = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": catalog}
-        return _sendable({**said, "workload_id": question.workload.id})
+        said = {name: getattr(question, name) for name in ("goal", "confidence", "limits", "site")}
+        return _sendable({**said, "catalog": catalog, "workload_id": question.workload.id})
     unknown = [str(key) for key in question if key not in KEYS]
     if unknown:
         raise InvalidProblem(Violation(key[:80], "", "unknown field" + nearest(key, KEYS)) for key in unknown)

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from solver.catalog import default_library, default_problem, resolve
 from solver.client import Client
-from solver.domain.errors import Interrupted, InvalidProblem, UnknownName
+from solver.domain.errors import InvalidProblem, UnknownName
 from solver.domain.plan import Incumbent, Result
 from solver.report.json_form import result_object
 from solver.solve import optimize
@@ -64,7 +65,9 @@ def test_same_answer_every_way(server: Running, run_cli: RunCli, flags: list[obj
         response = stub.Optimize(asking(camel(question)), timeout=20)
     by_grpc = timeless(result_object(record_of(response.result, Result)))
     expected = json.loads(json.dumps(library))
-    assert local == remote == expected
+    assert local == remote
+    assert all(end["same"] or end["rig"] for end in local.pop("outlook"))
+    assert local == expected
     assert json.loads(json.dumps(by_client)) == json.loads(json.dumps(whole)) == expected
     assert json.loads(json.dumps(by_grpc)) == expected
     assert MessageToDict(response)["result"]["fingerprint"]["problemSha256"] == library["fingerprint"]["problem_sha256"]
@@ -197,22 +200,23 @@ def test_explanations_and_curves(server: Running) -> None:
 
 
 def timed(data: Any) -> Any:
-    """Plain data without what took time."""
+    """Plain data without what took time, and without the number of solves, which lots of another size change."""
     if isinstance(data, dict):
-        return {key: timed(value) for key, value in data.items() if not key.endswith("_ms")}
+        return {key: timed(value) for key, value in data.items() if not key.endswith("_ms") and key != "what_ifs"}
     return [timed(value) for value in data] if isinstance(data, list) else data
 
 
 def test_client_gives_up_when_told(server: Running) -> None:
-    """Tests that `stop` ends a call, and a stream that is closed ends its search."""
+    """Tests that `stop` ends a call: with what is known by then, not called proved; and the next one is answered."""
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     from solver.wire import asked
 
     problem = asked(slow().problem, {"default": default_library()})
     with Client(server.address) as client:
-        with pytest.raises(Interrupted):
-            client.optimize(problem, prune=False, stop=stop)
+        began = time.monotonic()
+        assert client.optimize(problem, prune=False, stop=stop).status in ("feasible", "no_answer")
+        assert time.monotonic() - began < 3, "it waited for the search"
         assert client.optimize({}).status == "optimal"
 
 

@@ -11,10 +11,15 @@ from server import errors
 from server.metrics import Metrics
 from server.settings import Settings
 from solver.api.v1 import optimizer_service_pb2 as api
+from solver.api.v1 import run_service_pb2
 from tests.server.running import ROOT
 
 TEXT = (ROOT / "docs" / "server.md").read_text("utf-8")
-METHODS = [method.name for method in api.DESCRIPTOR.services_by_name["OptimizerService"].methods]
+SERVICES = (
+    api.DESCRIPTOR.services_by_name["OptimizerService"],
+    run_service_pb2.DESCRIPTOR.services_by_name["RunService"],
+)
+METHODS = [method.name for service in SERVICES for method in service.methods]
 
 
 @pytest.mark.parametrize("name", [*METHODS, *Settings.model_fields])
@@ -45,7 +50,8 @@ def test_documented_defaults() -> None:
 
 def test_reasons_are_documented() -> None:
     """Tests that the table of errors names the reasons by which a program tells two of one code apart."""
-    for status in (errors.full(1, 0.1), errors.out_of_memory(1), errors.too_late(1)):
+    refused = (errors.full(1, 0.1), errors.out_of_memory(1), errors.too_late(1), errors.no_runs())
+    for status in (*refused, errors.too_many_runs("runs", 1)):
         detail = ErrorInfo()
         assert status.details[0].Unpack(detail)
         assert f"`{detail.reason}`" in TEXT
