@@ -224,7 +224,7 @@ def _next_solver(server: Running, stub: OptimizerServiceStub) -> int:
 def questions_beside_a_run(quick: bool) -> Report:
     """The default question from one caller: on an idle server, and while a large run goes on; in turns, many times."""
     report = Report("server: the default question while a run of what-if scenarios goes on")
-    rounds, each = (4, 100) if quick else (10, 300)
+    rounds, each = (3, 100) if quick else (5, 200)
     for slots in (2, 1):
         idle, beside = [], []
         done, seconds, alone = 0, 0.0, 0.0
