@@ -13,7 +13,7 @@ from benchmarks.timing import Aim, Timing
 _PROGRAM = [sys.executable, "-c", "from solver.cli import run; run()"]
 _ASKED = "from solver.catalog import default_problem; q = default_problem(limits={'budget_cny': 300_000}); "
 _WHY = (
-    "most of it is imports: NumPy, OR-Tools' compiled part, classes of records; and the answer now says what is best at "
+    "most of it is imports: NumPy, OR-Tools' compiled part, records; and the answer now says what is best at "
     "both ends of the workload's intervals: two more questions"
 )
 COMMANDS = {
