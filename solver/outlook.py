@@ -13,13 +13,13 @@ from solver.domain.plan import Plan, Result
 from solver.domain.problem import CONFIDENCES, Confidence
 
 
-def outlook(result: Result, confidence: Confidence, ask: Callable[[Confidence], Result]) -> tuple[Outlook, ...]:
+def outlook(result: Result, confidence: Confidence, ask: Callable[[Confidence], Result | None]) -> tuple[Outlook, ...]:
     """The answers at the other ends of the intervals, each solved; none without a proved plan or without intervals.
 
     Args:
         result: the answer.
         confidence: the end it was planned on.
-        ask: solves the same question planned on another end, here or on a server.
+        ask: solves the same question planned on another end, here or on a server; None where no time is left for it.
     """
     plan = result.plan
     if plan is None or result.status != "optimal" or not _uncertain(plan):
@@ -28,6 +28,9 @@ def outlook(result: Result, confidence: Confidence, ask: Callable[[Confidence], 
     for end in CONFIDENCES:
         if end != confidence:
             there = ask(end)
+            if there is None:
+                found.append(Outlook(confidence=end, status="no_answer", same=False))
+                continue
             rig = None if there.plan is None else _rig(there.plan, end)
             same = rig is not None and rig.distinct == (plan.card_id, plan.card_count, plan.platform_id)
             found.append(Outlook(confidence=end, status=there.status, same=same, rig=rig))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from solver.catalog import default_library, resolve
+from solver.cli.optimize import asking
 from solver.domain.explanation import Outlook
-from solver.domain.problem import Problem
+from solver.domain.problem import CONFIDENCES, Problem
 from solver.domain.uncertain import own_ends, with_figure
 from solver.explain import explain
 from solver.outlook import outlook
-from solver.solve import optimize
+from solver.report.facts import outlook_facts
+from solver.solve import Options, optimize
 from tests import oracle
 from tests.conftest import RunCli
 
@@ -66,6 +70,47 @@ def test_nothing_fits_at_the_high_end() -> None:
     """Tests that a plan which may not fit at all says so."""
     ends = ends_of(asked(**reserve("1", "79")))
     assert ends["high"] == Outlook(confidence="high", status="infeasible", same=False, rig=None)
+
+
+def test_what_was_not_proved_in_time_is_not_told_as_proved() -> None:
+    """Tests that an end without time is not said to fit no rig, and that an unproved rig is neither same nor a flip."""
+    problem = asked()
+    best = optimize(problem)
+    late = outlook(best, "expected", lambda _: None)
+    assert [(end.confidence, end.status, end.rig) for end in late] == [
+        ("low", "no_answer", None),
+        ("high", "no_answer", None),
+    ]
+    assert dict(outlook_facts(best.plan, late)) == dict.fromkeys(
+        ("if all is low", "if all is high"), "not found out in the time given"
+    )
+    held = optimize(problem.replaced(confidence="high")).model_copy(update={"status": "feasible"})
+    for words in dict(outlook_facts(best.plan, outlook(best, "expected", lambda _: held))).values():
+        assert words.startswith("not proved in the time given; the best found is 2x A100 80GB PCIe at 300 W: ")
+
+
+def test_the_ends_share_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that the search at each end gets what is left of the command's limit, and none once it is over."""
+    clock = iter([100.0, 100.4, 101.0])
+    monkeypatch.setattr("solver.cli.optimize.time.monotonic", lambda: next(clock))
+    given: list[float | None] = []
+
+    def solved(_: Problem, options: Options) -> None:
+        given.append(options.time_limit_s)
+
+    monkeypatch.setattr("solver.solve.optimize", solved)
+    ask = asking(asked(), None, 100.9, prune=True, as_of=None)
+    for end in CONFIDENCES:
+        ask(end, threading.Event())
+    assert [None if left is None else round(left, 6) for left in given] == [0.9, 0.5]
+
+
+def test_the_end_that_is_planned_on_is_told_with_its_epoch(run_cli: RunCli) -> None:
+    """Tests that a plan on the high end leads with the epoch that surely suffices, not only the expected one."""
+    flags = ["--goal", "epoch", "--budget", 300_000]
+    sure = run_cli("optimize", *flags, "--confidence", "high").out
+    assert re.search(r"planned on +all that is uncertain at its high end: 15\.9 h an epoch", sure)
+    assert "planned on" not in run_cli("optimize", *flags).out
 
 
 def test_exact_workloads_have_no_outlook() -> None:

@@ -87,7 +87,8 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
             others, interrupted = interruptible(lambda stop: _top(problem, top, left, stop))
     ends: tuple[Outlook, ...] = ()
     if not interrupted:
-        ask = _asking(question, client, limit, not no_prune, as_of)
+        until = None if limit is None else started + limit
+        ask = asking(question, client, until, prune=not no_prune, as_of=as_of)
         ends, interrupted = interruptible(lambda stop: _ends(result, question, ask, stop))
     if saving is not None:
         whole = _check_batch(saving, question, result, client)
@@ -101,7 +102,7 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
         from solver.report.facts import outlook_facts
         from solver.report.markdown import result_markdown
 
-        click.echo(result_markdown(result, outlook_facts(ends)), nl=False)
+        click.echo(result_markdown(result, outlook_facts(result.plan, ends)), nl=False)
         if others:
             from solver.report.explained import alternatives_section, markdown
 
@@ -110,7 +111,7 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
         from solver.report.facts import outlook_facts
         from solver.report.terminal import print_result
 
-        print_result(result, console(), outlook_facts(ends))
+        print_result(result, console(), outlook_facts(result.plan, ends))
         if others:
             from solver.report.explained import alternatives_section, print_sections
 
@@ -137,27 +138,35 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
     return 130 if interrupted else EXIT_CODES[result.status]
 
 
-def _asking(
-    question: Problem | dict[str, Any], client: Client | None, limit_s: float | None, prune: bool, as_of: Any
-) -> Callable[[Confidence, threading.Event], Result]:
-    """What solves the question planned on another end of the workload's intervals, here or on the server."""
-    if client is not None:
-        return lambda end, stop: client.optimize(
-            question.replaced(confidence=end) if not isinstance(question, dict) else {**question, "confidence": end},
-            time_limit_s=limit_s, prune=prune, today=as_of, stop=stop,
-        )  # fmt: skip
-    from solver.solve import Options, optimize
+def asking(
+    question: Problem | dict[str, Any], client: Client | None, until: float | None, *, prune: bool, as_of: Any
+) -> Callable[[Confidence, threading.Event], Result | None]:
+    """What solves the question planned on another end of the workload's intervals, here or on the server.
 
-    assert not isinstance(question, dict)  # only what is asked of a server is not yet a whole question
-    return lambda end, stop: optimize(
-        question.replaced(confidence=end), Options(time_limit_s=limit_s, prune=prune, today=as_of, stop=stop)
-    )
+    It answers None once `until` has come (`time.monotonic`): the time limit is that of the whole command.
+    """
+
+    def ask(end: Confidence, stop: threading.Event) -> Result | None:
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        if client is not None:
+            there = {**question, "confidence": end} if isinstance(question, dict) else question.replaced(confidence=end)
+            return client.optimize(there, time_limit_s=left, prune=prune, today=as_of, stop=stop)
+        from solver.solve import Options, optimize
+
+        assert not isinstance(question, dict)  # only what is asked of a server is not yet a whole question
+        return optimize(
+            question.replaced(confidence=end), Options(time_limit_s=left, prune=prune, today=as_of, stop=stop)
+        )
+
+    return ask
 
 
 def _ends(
     result: Result,
     question: Problem | dict[str, Any],
-    ask: Callable[[Confidence, threading.Event], Result],
+    ask: Callable[[Confidence, threading.Event], Result | None],
     stop: threading.Event,
 ) -> tuple[Outlook, ...]:
     """Whether the recommendation is the same at the other ends of the workload's intervals."""

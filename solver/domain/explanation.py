@@ -170,7 +170,8 @@ class FigureRange(Record):
 class Outlook(Record):
     """The answer at another end of the workload's intervals: all figures low, as expected, or high together.
 
-    `same`: card, count and platform are those of the plan. `rig` is None where nothing fits there (`status`).
+    `same`: card, count and platform are those of the plan. `rig` is None where nothing fits there (`status` is
+    infeasible), or where no time was left to find one (no_answer); it may not be the best where `status` is feasible.
     """
 
     confidence: Literal["low", "expected", "high"]

@@ -109,13 +109,26 @@ def _memory(gb: Interval) -> str:
     return say("{expected} GB ({low} to {high})", expected=expected, low=low, high=high)
 
 
-def outlook_facts(ends: Sequence[Outlook]) -> list[tuple[str, str]]:
-    """Whether the plan is the same at the other ends of the workload's intervals, as (name, value)."""
+def outlook_facts(plan: Plan | None, ends: Sequence[Outlook]) -> list[tuple[str, str]]:
+    """Whether the plan is the same at the other ends of the workload's intervals, as (name, value).
+
+    Where it was planned on the low or high end (the one that `ends` lacks), that comes first, with its epoch.
+    """
     facts = []
+    planned = {"low", "high"} - {end.confidence for end in ends}
+    if plan is not None and ends and planned:
+        at = planned.pop()
+        epoch = duration(getattr(plan.epoch_hours, at))
+        words = {
+            "low": lambda: say("all that is uncertain at its low end: {epoch} an epoch", epoch=epoch),
+            "high": lambda: say("all that is uncertain at its high end: {epoch} an epoch", epoch=epoch),
+        }
+        facts.append((say("planned on"), words[at]()))
     for end in ends:
         what = _END_WORDS[end.confidence]()
         if end.rig is None:
-            facts.append((what, say("no rig fits")))
+            found = say("no rig fits") if end.status == "infeasible" else say("not found out in the time given")
+            facts.append((what, found))
             continue
         rig = end.rig
         figures = say(
@@ -125,7 +138,10 @@ def outlook_facts(ends: Sequence[Outlook]) -> list[tuple[str, str]]:
             epoch=duration(rig.epoch_hours),
         )
         name = say("{count}x {card} at {watts} W", count=rig.card_count, card=rig.card_name, watts=rig.power_limit_w)
-        if end.same:
+        if end.status != "optimal":
+            told = say("not proved in the time given; the best found is {rig}: {figures}", rig=name, figures=figures)
+            facts.append((what, told))
+        elif end.same:
             facts.append((what, say("the same rig at {watts} W: {figures}", watts=rig.power_limit_w, figures=figures)))
         else:
             facts.append((what, say("flips to {rig}: {figures}", rig=name, figures=figures)))

@@ -75,7 +75,10 @@ class LocalExecutor(Executor):
     @property
     def broken(self) -> bool:
         """Whether the pool as a whole is lost: idle workers killed, or the server that starts them."""
-        return not self._pool.active
+        try:
+            return not self._pool.active
+        except BrokenExecutor:  # asking begins a new pool, and the server that starts its workers was killed
+            return True
 
     def renew(self) -> None:
         """Begin with a new pool; calls under way in the old one never come back."""
@@ -162,7 +165,7 @@ def run_batches(
     """
     retry: deque[_Flight] = deque()
     flying: dict[Future[Any], _Flight] = {}
-    more, renewals = True, 0
+    more, renewals, refused = True, 0, False
     while more or retry or flying:
         suspect = any(flight.deaths for flight in flying.values()) and getattr(executor, "blames_neighbours", False)
         while len(flying) < in_flight and (retry or more) and not suspect:
@@ -182,8 +185,9 @@ def run_batches(
             limits = {"timeout_s": timeout_s(flight.batch)} if getattr(executor, "kills_late", False) else {}
             try:
                 flying[executor.submit(answer, flight.batch, **limits)] = flight
-            except RuntimeError:
-                if not _is_broken(executor):
+            except RuntimeError as refusal:
+                refused = isinstance(refusal, BrokenExecutor)  # as it says itself; asked again it might begin anew
+                if not refused and not _is_broken(executor):
                     raise
                 retry.appendleft(flight)
                 break
@@ -197,7 +201,7 @@ def run_batches(
                 if future.done() and not future.cancelled() and future.exception() is None:
                     yield future.result()
             raise
-        broken = _is_broken(executor)
+        broken, refused = refused or _is_broken(executor), False
         for future in [each for each in flying if each.done()]:
             flight = flying.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()

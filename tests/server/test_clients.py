@@ -37,6 +37,12 @@ QUESTIONS: list[tuple[list[object], dict[str, Any]]] = [
     (["--budget", 10], {"limits": {"budget_cny": 10}}),
     (["--exclude", "a100-80gb-pcie", "--require-nvlink"],
      {"limits": {"exclude": ["a100-80gb-pcie"], "require_nvlink": True}}),
+    (["--workload", "llama-7b", "--seq-len", 4096, "--budget", 300000, "--confidence", "high"],
+     {"workload": {"id": "llama-7b", "seq_len": 4096}, "limits": {"budget_cny": 300000}, "confidence": "high"}),
+    (["--workload", "qwen2.5-7b", "--seq-len", 512, "--zero-stage", 2, "--offload", "optimizer",
+      "--gradient-accumulation", 8, "--goal", "epoch", "--budget", 300000],
+     {"workload": {"id": "qwen2.5-7b", "seq_len": 512, "zero_stage": 2, "offload": "optimizer",
+                   "gradient_accumulation": 8}, "goal": "epoch", "limits": {"budget_cny": 300000}}),
 ]  # fmt: skip
 
 
@@ -48,8 +54,10 @@ def timeless(answer: dict[str, Any]) -> dict[str, Any]:
 
 def camel(data: dict[str, Any]) -> dict[str, Any]:
     """The same question in the JSON of protobuf."""
-    goal = data.get("goal")
-    return {**data, **({"goal": f"GOAL_{goal.upper()}"} if goal else {})}
+    made = {key: f"{key}_{data[key]}".upper() if key in ("goal", "confidence") else data[key] for key in data}
+    if "offload" in data.get("workload", {}):
+        made["workload"] = {**data["workload"], "offload": f"OFFLOAD_{data['workload']['offload']}".upper()}
+    return made
 
 
 @pytest.mark.parametrize(("flags", "question"), QUESTIONS)
