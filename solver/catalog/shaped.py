@@ -30,7 +30,9 @@ def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, (list, tuple)) else []
     stale = [
         Violation(
-            name, shown(fields[name]), f"follows from the shape and would be {made[name]}; take it out of estimated"
+            name,
+            shown(fields[name]),
+            say("follows from the shape and would be {made}; take it out of estimated", made=made[name]),
         )
         for name in names
         if name in FIGURES and fields.get(name) is not None and not _same(fields[name], made.get(name))

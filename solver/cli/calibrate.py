@@ -12,7 +12,7 @@ from solver.cli.output import FORMAT_HELP, console
 from solver.cli.question import Choosable, FileName, GroupedCommand, GroupedOption, library_from
 from solver.cli.workload_parts import folders, made_workload, option, save, workload_named, written
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
-from solver.domain.language import say
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.catalog import Library
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 @click.command(
     "calibrate",
     cls=GroupedCommand,
-    short_help="A workload fitted to measured steps.",
-    help="Fit a workload to a log of measured steps, CSV or XLSX with any of the columns micro_batch, accumulation, "
-    "gpus, seconds (of an optimizer step), gpu_mib (nvidia-smi at the peak), host_gb, card, use (fit, range or no) and "
-    "source, in any number of rows. Fixed and per-sample time and memory get intervals of 95 %; what the rows cannot "
-    "tell is kept from the base and named. Rows with 'range' in the column use are left out of the fit; the interval "
-    "then is that of all pairs of rows.",
+    short_help=message("A workload fitted to measured steps."),
+    help=message(
+        "Fit a workload to a log of measured steps, CSV or XLSX with any of the columns micro_batch, "
+        "accumulation, gpus, seconds (of an optimizer step), gpu_mib (nvidia-smi at the peak), host_gb, card, use "
+        "(fit, range or no) and source, in any number of rows. Fixed and per-sample time and memory get intervals "
+        "of 95 %; what the rows cannot tell is kept from the base and named. Rows with 'range' in the column use "
+        "are left out of the fit; the interval then is that of all pairs of rows."
+    ),
     epilog="Examples: solver-cli workload calibrate steps.csv --base my.yaml --card rtx-a6000 -o calibrated.yaml ; "
     "solver-cli workload calibrate examples/guide-steps.csv",
 )
@@ -36,26 +38,32 @@ if TYPE_CHECKING:
 @click.option(
     "--base",
     cls=GroupedOption,
-    section="Training",
+    section=message("Training"),
     type=Choosable("ID|FILE", "workload"),
     metavar="ID|FILE",
     default="guide-6b",
-    help="The workload whose other figures are kept.  [default: guide-6b]",
+    help=message("The workload whose other figures are kept.  [default: guide-6b]"),
 )
 @click.option(
     "--card",
     cls=GroupedOption,
-    section="Machine",
+    section=message("Machine"),
     type=Choosable("ID", "card"),
     metavar="ID",
-    help="The card the rows were measured on.  [default: the base's reference card]",
+    help=message("The card the rows were measured on.  [default: the base's reference card]"),
 )
-@option("--id", "Output", str, "Id of the workload.  [default: that of the base with -calibrated]", metavar="ID")
+@option(
+    "--id",
+    message("Output"),
+    str,
+    message("Id of the workload.  [default: that of the base with -calibrated]"),
+    metavar="ID",
+)
 @folders
 @click.option(
     "--format", "form", cls=GroupedOption, type=click.Choice(["table", "json"]), default="table", help=FORMAT_HELP
 )
-@click.option("-o", "--output", cls=GroupedOption, type=FileName(), metavar="FILE", help="Write it there.")
+@click.option("-o", "--output", cls=GroupedOption, type=FileName(), metavar="FILE", help=message("Write it there."))
 def command(steps: str, base: str, card: str | None, output: str | None, form: str, **options: Any) -> int:
     """Fit a workload to measured steps."""
     library = library_from(options)
@@ -118,7 +126,9 @@ def _calibrated(
     name = Path(steps).name
     found = calibrated(base, rows, name, reference)
     if not found.fitted:
-        reasons = "; ".join(note for part in found.parts for note in part.notes) or say("no row is there to be fitted")
+        reasons = say("; ").join(note for part in found.parts for note in part.notes) or say(
+            "no row is there to be fitted"
+        )
         raise InvalidProblem.of(name, None, reasons)
     identity = {"id": named or f"{base.id}-calibrated"[:80], "name": f"{base.name[:150]}, calibrated with {name}"[:200]}
     return made_workload({**found.fields, **identity}, {"id": "--id"}), found.parts

@@ -11,7 +11,7 @@ import click
 from solver.cli.question import OFFLOADS, FileName, GroupedCommand, GroupedOption, Number, Whole
 from solver.cli.workload_parts import made_workload, option, save, tell_workload, written
 from solver.domain.errors import InvalidProblem, Violation
-from solver.domain.language import say
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.domain.records import Workload
@@ -38,71 +38,96 @@ _FLAGS = {
 @click.command(
     "from-model",
     cls=GroupedCommand,
-    short_help="A workload from a config.json, or from sizes.",
-    help="Make a workload from a model's shape: a Hugging Face config.json on disk (llama, mistral, qwen2, chatglm, "
-    "gptj, gpt2), or sizes given as options. Memory, host RAM and time follow from published formulas, each with a low "
-    "and a high end (docs/model.md); measured steps make them better: workload calibrate. No network is used.",
+    short_help=message("A workload from a config.json, or from sizes."),
+    help=message(
+        "Make a workload from a model's shape: a Hugging Face config.json on disk (llama, mistral, qwen2, "
+        "chatglm, gptj, gpt2), or sizes given as options. Memory, host RAM and time follow from published "
+        "formulas, each with a low and a high end (docs/model.md); measured steps make them better: workload "
+        "calibrate. No network is used."
+    ),
     epilog="Examples: solver-cli workload from-model config.json --seq 2048 --checkpointing --offload optimizer,param "
     "--samples 50000 -o my.yaml ; solver-cli workload from-model --params 13e9 --layers 40 --hidden 5120 --heads 40 "
     "--vocab 32000 --seq 1024 -o my.yaml",
 )
 @click.argument("config", metavar="[CONFIG.JSON]", required=False, type=FileName())
-@option("--params", "Model", Number("N"), "Parameters, such as 13e9; counted from the shape unless given.")
-@option("--layers", "Model", Whole("N"), "Layers.")
-@option("--hidden", "Model", Whole("N"), "Width of the model.")
-@option("--heads", "Model", Whole("N"), "Attention heads.")
-@option("--kv-heads", "Model", Whole("N"), "Heads of keys and values.  [default: as many as heads]")
-@option("--ffn", "Model", Whole("N"), "Inner width of the MLP.  [default: what --params leaves for it]")
-@option("--vocab", "Model", Whole("N"), "Vocabulary.")
+@option(
+    "--params", message("Model"), Number("N"), message("Parameters, such as 13e9; counted from the shape unless given.")
+)
+@option("--layers", message("Model"), Whole("N"), message("Layers."))
+@option("--hidden", message("Model"), Whole("N"), message("Width of the model."))
+@option("--heads", message("Model"), Whole("N"), message("Attention heads."))
+@option("--kv-heads", message("Model"), Whole("N"), message("Heads of keys and values.  [default: as many as heads]"))
+@option(
+    "--ffn", message("Model"), Whole("N"), message("Inner width of the MLP.  [default: what --params leaves for it]")
+)
+@option("--vocab", message("Model"), Whole("N"), message("Vocabulary."))
 @click.option(
     "--gated/--plain-mlp",
     cls=GroupedOption,
-    section="Model",
+    section=message("Model"),
     default=None,
-    help="MLP of three matrices or of two.  [default: gated]",
+    help=message("MLP of three matrices or of two.  [default: gated]"),
 )
 @click.option(
-    "--tied-head/--own-head", cls=GroupedOption, section="Model", default=None, help="Output head.  [default: own]"
+    "--tied-head/--own-head",
+    cls=GroupedOption,
+    section=message("Model"),
+    default=None,
+    help=message("Output head.  [default: own]"),
 )
-@option("--seq", "Training", Whole("N"), "Tokens of a sample.", required=False)
+@option("--seq", message("Training"), Whole("N"), message("Tokens of a sample."), required=False)
 @click.option(
     "--checkpointing/--no-checkpointing",
     cls=GroupedOption,
-    section="Training",
+    section=message("Training"),
     default=False,
-    help="Recompute activations.  [default: no]",
+    help=message("Recompute activations.  [default: no]"),
 )
 @click.option(
     "--flash-attention/--no-flash-attention",
     cls=GroupedOption,
-    section="Training",
+    section=message("Training"),
     default=True,
-    help="Attention without the matrix of scores.  [default: with]",
+    help=message("Attention without the matrix of scores.  [default: with]"),
 )
-@option("--zero", "Training", Whole("N"), "ZeRO stage, 2 or 3.  [default: 3]")
+@option("--zero", message("Training"), Whole("N"), message("ZeRO stage, 2 or 3.  [default: 3]"))
 @option(
     "--offload",
-    "Training",
+    message("Training"),
     str,
-    "What is kept in host RAM: none, optimizer, or optimizer,param.  [default: optimizer,param; "
-    "optimizer with --zero 2]",
+    message(
+        "What is kept in host RAM: none, optimizer, or optimizer,param.  [default: optimizer,param; "
+        "optimizer with --zero 2]"
+    ),
     metavar="WHAT",
 )
-@option("--accumulation", "Training", Whole("N"), "Micro-steps in an optimizer step.  [default: 1]")
-@option("--precision", "Training", str, "bf16 or fp16.  [default: bf16]", metavar="TYPE")
-@option("--samples", "Training", Whole("N"), "Samples of an epoch.  [default: 25,000, as in guide-6b]")
-@option("--epochs", "Training", Whole("N"), "Epochs.  [default: 1]")
-@option("--reserve-gb", "Machine", Number("GB"), "Memory kept free per card.  [default: 1.5, between 1 and 2]")
+@option("--accumulation", message("Training"), Whole("N"), message("Micro-steps in an optimizer step.  [default: 1]"))
+@option("--precision", message("Training"), str, message("bf16 or fp16.  [default: bf16]"), metavar="TYPE")
+@option(
+    "--samples", message("Training"), Whole("N"), message("Samples of an epoch.  [default: 25,000, as in guide-6b]")
+)
+@option("--epochs", message("Training"), Whole("N"), message("Epochs.  [default: 1]"))
+@option(
+    "--reserve-gb",
+    message("Machine"),
+    Number("GB"),
+    message("Memory kept free per card.  [default: 1.5, between 1 and 2]"),
+)
 @option(
     "--host-bandwidth",
-    "Machine",
+    message("Machine"),
     Number("GB/S"),
-    "Memory bandwidth of the host, where Adam uses all its cores.  [default: one core's, 11 GB/s]",
+    message("Memory bandwidth of the host, where Adam uses all its cores.  [default: one core's, 11 GB/s]"),
 )
-@option("--id", "Output", str, "Id of the workload.  [default: my-model]", metavar="ID")
-@option("--name", "Output", str, "Its name.", metavar="TEXT")
+@option("--id", message("Output"), str, message("Id of the workload.  [default: my-model]"), metavar="ID")
+@option("--name", message("Output"), str, message("Its name."), metavar="TEXT")
 @click.option(
-    "-o", "--output", cls=GroupedOption, type=FileName(), metavar="FILE", help="Write it there.  [default: print it]"
+    "-o",
+    "--output",
+    cls=GroupedOption,
+    type=FileName(),
+    metavar="FILE",
+    help=message("Write it there.  [default: print it]"),
 )
 def command(config: str | None, output: str | None, **options: Any) -> int:
     """Make a workload from a shape."""

@@ -15,7 +15,7 @@ import click
 from solver.cli.output import interruptible
 from solver.cli.question import FileName, GroupedOption, Whole
 from solver.domain.errors import Interrupted, InvalidProblem, SolverFailure
-from solver.domain.language import language, say
+from solver.domain.language import language, message, say
 
 if TYPE_CHECKING:
     from solver.client import Client
@@ -39,14 +39,16 @@ def save_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 {
                     "type": FileName("DIR"),
                     "metavar": "DIR",
-                    "help": "Write a folder to act on: plan, reasons, order list, DeepSpeed config, power limits.",
+                    "help": message(
+                        "Write a folder to act on: plan, reasons, order list, DeepSpeed config, power limits."
+                    ),
                 },
             ),
             (
                 ("--global-batch",),
-                {"type": Whole("N"), "help": "Samples per training step wanted, by gradient accumulation."},
+                {"type": Whole("N"), "help": message("Samples per training step wanted, by gradient accumulation.")},
             ),
-            (("--force",), {"is_flag": True, "help": "Replace what --save wrote into DIR before."}),
+            (("--force",), {"is_flag": True, "help": message("Replace what --save wrote into DIR before.")}),
         )
     ):
         function = click.option(*names, cls=GroupedOption, section=section, **settings)(function)

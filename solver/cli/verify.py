@@ -9,7 +9,7 @@ import click
 
 from solver.cli.output import FORMAT_HELP
 from solver.cli.question import FileName, GroupedCommand, GroupedOption
-from solver.domain.language import say, say_many
+from solver.domain.language import message, say, say_many
 
 if TYPE_CHECKING:
     from solver.report.saved.verify import Verdict
@@ -20,8 +20,10 @@ MOST_FAULTS = 20
 @click.command(
     "verify",
     cls=GroupedCommand,
-    help="Check a saved answer by plain arithmetic, without the solver: every figure that is off is named. "
-    "Exit 0: it holds; 3: something is off; 2: it cannot be read.",
+    help=message(
+        "Check a saved answer by plain arithmetic, without the solver: every figure that is off is named. Exit 0: "
+        "it holds; 3: something is off; 2: it cannot be read."
+    ),
     epilog="Examples: solver-cli verify rig ; solver-cli verify rig --format json",
 )
 @click.argument("folder", type=FileName("DIR"), metavar="DIR")

@@ -20,8 +20,9 @@ import click
 
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
+from solver.cli.speech import SpokenGroup, SpokenOption
 from solver.domain.errors import InvalidProblem, ServerUnavailable
-from solver.domain.language import say
+from solver.domain.language import message, say
 
 REMOTE = ("run", "resume", "status", "list", "show", "cancel")
 """What also a server does; the others work on files and stores here."""
@@ -29,45 +30,70 @@ EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
-    return click.option(*names, **settings)
+    return click.option(*names, cls=SpokenOption, **settings)
 
 
-_STORE = _option("--store", metavar="FILE", help="The run store.  [default: whatif.sqlite in your data directory]")
-_OUTPUT = _option(
-    "-o", "--output", "outputs", metavar="FILE", multiple=True, help="Write all results: .csv, .jsonl, .parquet, .xlsx."
+_STORE = _option(
+    "--store", metavar="FILE", help=message("The run store.  [default: whatif.sqlite in your data directory]")
 )
-_RAW = _option("--raw-csv", is_flag=True, help="Leave text in CSV as it is, also where a spreadsheet would run it.")
-_JOBS = _option("--jobs", "-j", type=Whole("N"), help="Processes.  [default: one for each core]")
+_OUTPUT = _option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="FILE",
+    multiple=True,
+    help=message("Write all results: .csv, .jsonl, .parquet, .xlsx."),
+)
+_RAW = _option(
+    "--raw-csv", is_flag=True, help=message("Leave text in CSV as it is, also where a spreadsheet would run it.")
+)
+_JOBS = _option("--jobs", "-j", type=Whole("N"), help=message("Processes.  [default: one for each core]"))
 _EXECUTOR = _option(
     "--executor",
     type=click.Choice(["local", "inline", "dask"]),
-    help="Where to solve.  [default: local; dask with --scheduler]",
+    help=message("Where to solve.  [default: local; dask with --scheduler]"),
 )
-_SCHEDULER = _option("--scheduler", metavar="ADDRESS", help="A Dask scheduler: tcp://host:port or tls://host:port.")
-_TLS_CA = _option("--tls-ca", metavar="FILE", help="For tls://: who signed the cluster's certificates, PEM.")
-_TLS_CERT = _option("--tls-cert", metavar="FILE", help="For tls://: your own certificate, PEM.")
-_TLS_KEY = _option("--tls-key", metavar="FILE", help="For tls://: its key, PEM.")
+_SCHEDULER = _option(
+    "--scheduler", metavar="ADDRESS", help=message("A Dask scheduler: tcp://host:port or tls://host:port.")
+)
+_TLS_CA = _option("--tls-ca", metavar="FILE", help=message("For tls://: who signed the cluster's certificates, PEM."))
+_TLS_CERT = _option("--tls-cert", metavar="FILE", help=message("For tls://: your own certificate, PEM."))
+_TLS_KEY = _option("--tls-key", metavar="FILE", help=message("For tls://: its key, PEM."))
 _PATIENCE = _option(
-    "--patience", type=Number("SECONDS"), default="120", help="With --server, how long it may be away.  [default: 120]"
+    "--patience",
+    type=Number("SECONDS"),
+    default="120",
+    help=message("With --server, how long it may be away.  [default: 120]"),
 )
-_QUIET = _option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+_QUIET = _option("--quiet", "-q", is_flag=True, help=message("Say nothing but errors."))
 _FORMAT = _option(
-    "--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help="How to print."
+    "--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", help=message("How to print.")
 )
-_PLAIN_FORMAT = _option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print.")
-_FAIL_FAST = _option("--fail-fast", is_flag=True, help="Stop at the first scenario that fails.")
+_PLAIN_FORMAT = _option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", help=message("How to print.")
+)
+_FAIL_FAST = _option("--fail-fast", is_flag=True, help=message("Stop at the first scenario that fails."))
 _CATALOG = _option(
-    "--catalog", type=FileName("DIR"), metavar="DIR", multiple=True, help="A folder of your own entries; repeatable."
+    "--catalog",
+    type=FileName("DIR"),
+    metavar="DIR",
+    multiple=True,
+    help=message("A folder of your own entries; repeatable."),
 )
 _QUOTES = _option(
-    "--quotes", type=FileName(), metavar="FILE", multiple=True, help="Vendors' quotes, CSV or XLSX; repeatable."
+    "--quotes",
+    type=FileName(),
+    metavar="FILE",
+    multiple=True,
+    help=message("Vendors' quotes, CSV or XLSX; repeatable."),
 )
-_BASE = _option("--base", metavar="FILE", help="A problem file that all scenarios change, for tables.")
+_BASE = _option("--base", metavar="FILE", help=message("A problem file that all scenarios change, for tables."))
 
 
 @click.group(
     "whatif",
-    help="Thousands of what-if questions from a file, every answer proved, none lost.",
+    cls=SpokenGroup,
+    help=message("Thousands of what-if questions from a file, every answer proved, none lost."),
     epilog="Example: solver-cli whatif run examples/budget-sweep.yaml",
 )
 def command() -> None:
@@ -76,10 +102,16 @@ def command() -> None:
 
     asked = click.get_current_context().invoked_subcommand
     if asked not in REMOTE and named_on_command_line():
-        raise click.UsageError(f"--server does not go with whatif {asked}; it goes with {', '.join(REMOTE)}")
+        raise click.UsageError(
+            say("--server does not go with whatif {asked}; it goes with {names}", asked=asked, names=", ".join(REMOTE))
+        )
 
 
-@command.command("run", epilog="Example: solver-cli whatif run scenarios.csv -o results.parquet --jobs 2")
+@command.command(
+    "run",
+    help=message("Run all scenarios of FILE (.yaml, .csv, .xlsx, .jsonl); with --server there, and fetch the answers."),
+    epilog="Example: solver-cli whatif run scenarios.csv -o results.parquet --jobs 2",
+)
 @click.argument("file")
 @_BASE
 @_CATALOG
@@ -92,11 +124,11 @@ def command() -> None:
 @_TLS_CA
 @_TLS_CERT
 @_TLS_KEY
-@_option("--run-id", metavar="ID", help="A name for the run.  [default: file name and time]")
+@_option("--run-id", metavar="ID", help=message("A name for the run.  [default: file name and time]"))
 @_STORE
 @_FAIL_FAST
-@_option("--time-limit", type=Number("SECONDS"), help="Longest search for one scenario.")
-@_option("--no-frontier", is_flag=True, help="Solve also those that one exact frontier would answer.")
+@_option("--time-limit", type=Number("SECONDS"), help=message("Longest search for one scenario."))
+@_option("--no-frontier", is_flag=True, help=message("Solve also those that one exact frontier would answer."))
 @_PATIENCE
 @_QUIET
 @_FORMAT
@@ -109,7 +141,7 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
 
     limit = options["time_limit"]
     if limit is not None and not 0 < limit <= 10**6:
-        raise InvalidProblem.of("--time-limit", limit, "must be above 0, at most 1,000,000 seconds")
+        raise InvalidProblem.of("--time-limit", limit, say("must be above 0, at most 1,000,000 seconds"))
     client = whatif_remote.server_of(click.get_current_context())
     if client is not None:
         _checked_patience(options)
@@ -130,7 +162,13 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
         return _drive(store, run, settings, options)
 
 
-@command.command("resume")
+@command.command(
+    "resume",
+    help=message(
+        "Go on with RUN where it stopped; on a finished one only write the results again. With --server come back "
+        "to a run there: fetch what is missing, follow it to its end."
+    ),
+)
 @click.argument("run_id", metavar="RUN")
 @_OUTPUT
 @_RAW
@@ -163,7 +201,10 @@ def resume_command(run_id: str, **options: Any) -> int:
     with Store(store_path(options["store"]), must_exist=True) as store:
         run = store.run(run_id)
         if _state(run) == "running":
-            click.echo(f"note: process {run.process} seems to be at it as well; no row is stored twice", err=True)
+            click.echo(
+                say("note: process {process} seems to be at it as well; no row is stored twice", process=run.process),
+                err=True,
+            )
         return _drive(store, run, settings, options)
 
 
@@ -173,7 +214,7 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
 
     talk = Talk(options["quiet"] or options["form"] != "table")
     if not options["quiet"]:
-        click.echo(f"run {run.run_id}: {run.total:,} scenarios", err=True)
+        click.echo(say("run {run_id}: {total:,} scenarios", run_id=run.run_id, total=run.total), err=True)
     stopped: str | None = None
     code = 0
     if run.state != "finished" or store.counts(run).done < run.total:
@@ -181,16 +222,23 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
             try:
                 execute(store, run, settings, talk.report)
             except KeyboardInterrupt:
-                stopped, code = "interrupted", EXIT_INTERRUPTED
+                stopped, code = say("interrupted"), EXIT_INTERRUPTED
             except Failed as error:
-                stopped, code = f"stopped at the first failure: {error}", EXIT_FAILED
+                stopped, code = say("stopped at the first failure: {error}", error=error), EXIT_FAILED
             except ServerUnavailable as error:
                 stopped, code = str(error), EXIT_UNAVAILABLE
     counts = store.counts(run)
     if stopped is not None:
         click.echo(
-            f"{stopped}; {counts.done:,} of {run.total:,} scenarios are stored, "
-            f"go on with: solver-cli whatif resume {run.run_id}{store.option}",
+            say(
+                "{stopped}; {done:,} of {total:,} scenarios are stored, go on with: solver-cli whatif resume "
+                "{run_id}{option}",
+                stopped=stopped,
+                done=counts.done,
+                total=run.total,
+                run_id=run.run_id,
+                option=store.option,
+            ),
             err=True,
         )
     if not (stopped and code in (EXIT_INTERRUPTED, EXIT_UNAVAILABLE)):
@@ -283,7 +331,7 @@ def print_run(store: Any, run: Any, options: dict[str, Any]) -> None:
     if not found or len(rows) < report.MOST_ROWS:
         report.print_rows(rows, summary["done"], out)
     report.print_summary(summary, out)
-    click.echo(f"kept as run {run.run_id} in {store.path}", err=True)
+    click.echo(say("kept as run {run_id} in {path}", run_id=run.run_id, path=store.path), err=True)
 
 
 def _matrices(store: Any, run: Any, column: str) -> list[Any]:
@@ -303,7 +351,7 @@ def write_outputs(store: Any, run: Any, options: dict[str, Any]) -> None:
     for target in options["outputs"]:
         write(store, run, file_of(store, run), Path(target), options["raw_csv"])
         if not options["quiet"]:
-            click.echo(f"wrote {target}", err=True)
+            click.echo(say("wrote {target}", target=target), err=True)
 
 
 def _checked_targets(outputs: tuple[str, ...]) -> None:
@@ -330,7 +378,7 @@ def library_of_options(options: dict[str, Any]) -> Any:
 
 def _checked_patience(options: dict[str, Any]) -> None:
     if not 0 <= options["patience"] <= 10**6:
-        raise InvalidProblem.of("--patience", options["patience"], "must be between 0 and 1,000,000 seconds")
+        raise InvalidProblem.of("--patience", options["patience"], say("must be between 0 and 1,000,000 seconds"))
     options["patience"] = float(options["patience"])
 
 
@@ -338,7 +386,7 @@ def _jobs(given: int | None) -> int:
     if given is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not 1 <= given <= 1024:
-        raise InvalidProblem.of("--jobs", given, "must be between 1 and 1,024")
+        raise InvalidProblem.of("--jobs", given, say("must be between 1 and 1,024"))
     return given
 
 
@@ -349,7 +397,7 @@ def _where(options: dict[str, Any]) -> dict[str, Any]:
     if executor != "dask":
         for name, value in cluster.items():
             if value:
-                raise InvalidProblem.of(f"--{name.replace('_', '-')}", value, "goes with --executor dask only")
+                raise InvalidProblem.of(f"--{name.replace('_', '-')}", value, say("goes with --executor dask only"))
         return {"executor": executor}
     from solver.sweep.cluster import check_cluster
 
@@ -370,7 +418,7 @@ def _state(run: Any) -> str:
     return "stopped" if run.state == "running" and not is_alive(run) else str(run.state)
 
 
-@command.command("status")
+@command.command("status", help=message("How far RUN is (default: the latest), and how to go on."))
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_STORE
 @_PLAIN_FORMAT
@@ -385,7 +433,7 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
     with Store(store_path(store), must_exist=True) as opened:
         runs = opened.runs()
         if not runs:
-            raise InvalidProblem.of("store", str(opened.path), "has no runs yet")
+            raise InvalidProblem.of("store", str(opened.path), say("has no runs yet"))
         run = runs[0] if run_id is None else opened.run(run_id)
         counts, state = opened.counts(run), _state(run)
         if form == "json":
@@ -400,11 +448,13 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
         print_runs([(run, state, counts)], console())
         if counts.done < run.total and state != "running":
-            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{opened.option}")
+            click.echo(
+                say("go on with: solver-cli whatif resume {run_id}{option}", run_id=run.run_id, option=opened.option)
+            )
         return 0
 
 
-@command.command("list")
+@command.command("list", help=message("All runs of the store, or of a server, latest first."))
 @_STORE
 @_PLAIN_FORMAT
 def list_command(store: str | None, form: str) -> int:
@@ -433,10 +483,15 @@ def list_command(store: str | None, form: str) -> int:
     return 0
 
 
-@command.command("show")
+@command.command(
+    "show",
+    help=message(
+        "The summary of RUN, or everything stored of one SCENARIO. With --server what is ready is fetched first."
+    ),
+)
 @click.argument("run_id", metavar="RUN")
 @click.argument("scenario", required=False)
-@_option("--matrix", "column", metavar="COLUMN", help="Two-axis sweeps as a matrix of this column, or of rig.")
+@_option("--matrix", "column", metavar="COLUMN", help=message("Two-axis sweeps as a matrix of this column, or of rig."))
 @_STORE
 @_FORMAT
 def show_command(run_id: str, scenario: str | None, column: str | None, store: str | None, form: str) -> int:
@@ -457,7 +512,9 @@ def show_command(run_id: str, scenario: str | None, column: str | None, store: s
         return 0
 
 
-@command.command("cancel")
+@command.command(
+    "cancel", help=message("End RUN at the server for good; answers there are stay. A run here is ended by Ctrl-C.")
+)
 @click.argument("run_id", metavar="RUN")
 def cancel_command(run_id: str) -> int:
     """End RUN at the server for good; answers there are stay. A run here is ended by Ctrl-C."""
@@ -465,14 +522,16 @@ def cancel_command(run_id: str) -> int:
 
     client = whatif_remote.server_of(click.get_current_context())
     if client is None:
-        raise click.UsageError("cancel ends runs of a server: name it with --server; a run here is ended by Ctrl-C")
+        raise click.UsageError(
+            say("cancel ends runs of a server: name it with --server; a run here is ended by Ctrl-C")
+        )
     return whatif_remote.cancel(client, run_id)
 
 
 def _show_one(store: Any, run: Any, name: str, form: str) -> int:
     row = next(store.results(run, "name = ?", (name,)), None)
     if row is None:
-        raise InvalidProblem.of("scenario", name, f"run {run.run_id} has no result of this name")
+        raise InvalidProblem.of("scenario", name, say("run {run_id} has no result of this name", run_id=run.run_id))
     if form == "table":
         from solver.report.whatif import print_row
 
@@ -493,10 +552,10 @@ def _show_matrix(store: Any, run: Any, column: str, form: str) -> int:
     from solver.sweep.summary import RIG
 
     if column != RIG and column not in KINDS:
-        raise InvalidProblem.of("--matrix", column, "no such column" + nearest(column, [RIG, *KINDS]))
+        raise InvalidProblem.of("--matrix", column, say("no such column") + nearest(column, [RIG, *KINDS]))
     found = _matrices(store, run, column)
     if not found:
-        raise InvalidProblem.of("--matrix", column, "the run has no sweep along exactly two axes")
+        raise InvalidProblem.of("--matrix", column, say("the run has no sweep along exactly two axes"))
     for matrix in found:
         if form == "table":
             from solver.report.whatif import print_matrix
@@ -509,7 +568,10 @@ def _show_matrix(store: Any, run: Any, column: str, form: str) -> int:
     return 0
 
 
-@command.command("diff")
+@command.command(
+    "diff",
+    help=message("What changed from run A to run B: prices, limits, and the answers of scenarios of the same name."),
+)
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @_STORE
@@ -538,19 +600,30 @@ def diff_command(before: str, after: str, store: str | None, form: str) -> int:
             differing += 1
             answers += bool(diff.answer)
             click.echo(diff_line(diff))
-        click.echo(f"{answers:,} scenarios have another answer, {differing - answers:,} another question only")
+        click.echo(
+            say(
+                "{answers:,} scenarios have another answer, {differing:,} another question only",
+                answers=answers,
+                differing=differing - answers,
+            )
+        )
     return 0
 
 
-@command.command("replay")
+@command.command(
+    "replay",
+    help=message(
+        "Solve stored scenarios again, one by one, on the prices of their day, and compare: exit 3 if any differs."
+    ),
+)
 @click.argument("run_id", metavar="RUN")
 @click.argument("scenario", required=False)
-@_option("--every", type=Whole("N"), default="1", help="Only every N-th scenario.")
+@_option("--every", type=Whole("N"), default="1", help=message("Only every N-th scenario."))
 @_STORE
 def replay_command(run_id: str, scenario: str | None, every: int, store: str | None) -> int:
     """Solve stored scenarios again, one by one, on the prices of their day, and compare: exit 3 if any differs."""
     if every < 1:
-        raise InvalidProblem.of("--every", every, "must be at least 1")
+        raise InvalidProblem.of("--every", every, say("must be at least 1"))
     from solver.report.whatif import diff_line
     from solver.sweep.compare import ScenarioDiff, replay
     from solver.sweep.store import Store
@@ -564,23 +637,25 @@ def replay_command(run_id: str, scenario: str | None, every: int, store: str | N
             else:
                 same += 1
     if not same + different:
-        raise InvalidProblem.of("scenario", scenario, "there is no answer of this name to solve again")
-    click.echo(f"{same:,} answers are the same to the last figure, {different:,} differ")
+        raise InvalidProblem.of("scenario", scenario, say("there is no answer of this name to solve again"))
+    click.echo(
+        say("{same:,} answers are the same to the last figure, {different:,} differ", same=same, different=different)
+    )
     return EXIT_BROKEN if different else 0
 
 
-@command.command("prune")
+@command.command("prune", help=message("Delete runs with all their results, by name or by age."))
 @click.argument("run_ids", metavar="[RUN]...", nargs=-1)
-@_option("--older-than", type=Whole("DAYS"), help="All finished runs begun before so many days.")
+@_option("--older-than", type=Whole("DAYS"), help=message("All finished runs begun before so many days."))
 @_STORE
 def prune_command(run_ids: tuple[str, ...], older_than: int | None, store: str | None) -> int:
     """Delete runs with all their results, by name or by age."""
     from solver.sweep.store import Store
 
     if not run_ids and older_than is None:
-        raise InvalidProblem.of("prune", None, "name the runs, or say --older-than DAYS")
+        raise InvalidProblem.of("prune", None, say("name the runs, or say --older-than DAYS"))
     if older_than is not None and not 0 <= older_than <= 36_500:
-        raise InvalidProblem.of("--older-than", older_than, "must be between 0 and 36,500 days")
+        raise InvalidProblem.of("--older-than", older_than, say("must be between 0 and 36,500 days"))
     with Store(store_path(store), must_exist=True) as opened:
         runs = [opened.run(run_id) for run_id in dict.fromkeys(run_ids)]
         if older_than is not None:
@@ -594,23 +669,26 @@ def prune_command(run_ids: tuple[str, ...], older_than: int | None, store: str |
             ]
         for run in runs:
             if _state(run) == "running":
-                raise InvalidProblem.of("run", run.run_id, "is running; stop it first")
+                raise InvalidProblem.of("run", run.run_id, say("is running; stop it first"))
         for run in runs:
             opened.prune(run)
-            click.echo(f"deleted {run.run_id}")
+            click.echo(say("deleted {run_id}", run_id=run.run_id))
         if runs:
             opened.compact()
         else:
-            click.echo("nothing to delete")
+            click.echo(say("nothing to delete"))
     return 0
 
 
-@command.command("validate")
+@command.command(
+    "validate",
+    help=message("Check FILE and every scenario in it without solving anything; exit 2 and name what is wrong."),
+)
 @click.argument("file")
 @_BASE
 @_CATALOG
 @_QUOTES
-@_option("--first", type=Whole("N"), default="100000", help="Expand and check at most so many scenarios.")
+@_option("--first", type=Whole("N"), default="100000", help=message("Expand and check at most so many scenarios."))
 def validate_command(file: str, base: str | None, first: int, **options: Any) -> int:
     """Check FILE and every scenario in it without solving anything; exit 2 and name what is wrong."""
     from solver.sweep.expand import checked
@@ -628,15 +706,22 @@ def validate_command(file: str, base: str | None, first: int, **options: Any) ->
         if fault:
             bad += 1
             if bad <= 50:
-                click.echo(f"{name}: {fault}", err=True)
+                click.echo(say("{name}: {fault}", name=name, fault=fault), err=True)
     more = f" (of {scenarios.total:,})" if seen < scenarios.total else ""
     click.echo(
-        f"{scenarios.name}: {seen:,} scenarios{more}, {bad:,} bad; changes {', '.join(scenarios.paths) or 'nothing'}"
+        say(
+            "{name}: {seen:,} scenarios{more}, {bad:,} bad; changes {names}",
+            name=scenarios.name,
+            seen=seen,
+            more=more,
+            bad=bad,
+            names=", ".join(scenarios.paths) or "nothing",
+        )
     )
     return 2 if bad else 0
 
 
-@command.command("schema")
+@command.command("schema", help=message("Print the JSON Schema of scenario files, for editors."))
 def schema_command() -> int:
     """Print the JSON Schema of scenario files, for editors."""
     from solver.report.json_form import dumps
@@ -646,7 +731,7 @@ def schema_command() -> int:
     return 0
 
 
-@command.command("init")
+@command.command("init", help=message("Write a commented example to FILE, or print it."))
 @click.argument("file", required=False)
 def init_command(file: str | None) -> int:
     """Write a commented example to FILE, or print it."""
@@ -659,8 +744,8 @@ def init_command(file: str | None) -> int:
         with Path(file).open("x", encoding="utf-8") as target:
             target.write(TEMPLATE)
     except FileExistsError:
-        raise InvalidProblem.of("file", file, "exists already, and is left as it is") from None
+        raise InvalidProblem.of("file", file, say("exists already, and is left as it is")) from None
     except OSError as error:
-        raise InvalidProblem.of("file", file, f"cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {file}; check it with: solver-cli whatif validate {file}", err=True)
+        raise InvalidProblem.of("file", file, say("cannot be written: {strerror}", strerror=error.strerror)) from None
+    click.echo(say("wrote {file}; check it with: solver-cli whatif validate {file}", file=file), err=True)
     return 0

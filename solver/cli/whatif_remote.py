@@ -29,6 +29,7 @@ from solver.cli.whatif import (
     write_outputs,
 )
 from solver.domain.errors import InvalidProblem, ServerUnavailable
+from solver.domain.language import say
 
 if TYPE_CHECKING:
     from solver.client import Client
@@ -54,7 +55,9 @@ def server_of(ctx: click.Context) -> Client | None:
     for name in _LOCAL:
         if name in ctx.params and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} does not go with --server: the server decides how to solve")
+            raise click.UsageError(
+                say("{option} does not go with --server: the server decides how to solve", option=option)
+            )
     return client
 
 
@@ -97,7 +100,10 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
 
     quiet = options["quiet"]
     if not quiet and total is not None:
-        click.echo(f"run {run_id}: {total:,} scenarios at {_address()}", err=True)
+        click.echo(
+            say("run {run_id}: {total:,} scenarios at {address}", run_id=run_id, total=total, address=_address()),
+            err=True,
+        )
     status: RunStatus | None = None
     stopped, code = "", 0
     with Store(store_path(options["store"])) as store:
@@ -107,19 +113,32 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
                 own = _patient(lambda: mirrored(store, client, run_id), options["patience"])
                 status = follow(store, own, client, talk.report, options["patience"])
         except KeyboardInterrupt:
-            stopped, code = "interrupted here; the run goes on at the server", EXIT_INTERRUPTED
+            stopped, code = say("interrupted here; the run goes on at the server"), EXIT_INTERRUPTED
         except ServerUnavailable as error:
-            stopped, code = f"{error}; the run goes on when the server does", EXIT_UNAVAILABLE
+            stopped, code = say("{error}; the run goes on when the server does", error=error), EXIT_UNAVAILABLE
         if stopped:
-            click.echo(f"{stopped}\n{_ways_back(run_id, options['store'])}", err=True)
+            click.echo(
+                say("{stopped}\n{ways_back}", stopped=stopped, ways_back=_ways_back(run_id, options["store"])), err=True
+            )
             return code
         assert status is not None
         write_outputs(store, own, options)
         print_run(store, own, options)
         counts = store.counts(own)
     if status.state != "finished":
-        told = f"the server gave it up: {status.error}" if status.state == "failed" else "it was cancelled"
-        click.echo(f"run {run_id} has {counts.done:,} of {status.total:,} answers: {told}", err=True)
+        told = say("it was cancelled")
+        if status.state == "failed":
+            told = say("the server gave it up: {error}", error=status.error)
+        click.echo(
+            say(
+                "run {run_id} has {done:,} of {total:,} answers: {told}",
+                run_id=run_id,
+                done=counts.done,
+                total=status.total,
+                told=told,
+            ),
+            err=True,
+        )
         return EXIT_FAILED
     return EXIT_FAILED if counts.failed else EXIT_BROKEN if counts.broken else 0
 
@@ -129,7 +148,7 @@ def status(client: Client, run_id: str | None, form: str) -> int:
     if run_id is None:
         found = next(client.list_runs(), None)
         if found is None:
-            raise InvalidProblem.of("server", _address(), "has no runs yet")
+            raise InvalidProblem.of("server", _address(), say("has no runs yet"))
     else:
         found = client.get_run(run_id)
     if form == "json":
@@ -140,7 +159,7 @@ def status(client: Client, run_id: str | None, form: str) -> int:
         return 0
     _print_runs([found])
     if found.error:
-        click.echo(f"given up: {found.error}")
+        click.echo(say("given up: {error}", error=found.error))
     click.echo(_ways_back(found.run_id, None, found.state == "running"))
     return 0
 
@@ -175,9 +194,24 @@ def cancel(client: Client, run_id: str) -> int:
     """End a run of the server for good."""
     found = client.cancel_run(run_id)
     if found.state == "cancelled":
-        click.echo(f"cancelled {run_id}: {found.done:,} of {found.total:,} scenarios have an answer, and keep it")
+        click.echo(
+            say(
+                "cancelled {run_id}: {done:,} of {total:,} scenarios have an answer, and keep it",
+                run_id=run_id,
+                done=found.done,
+                total=found.total,
+            )
+        )
     else:
-        click.echo(f"{run_id} is over already: {found.state}, {found.done:,} of {found.total:,} scenarios")
+        click.echo(
+            say(
+                "{run_id} is over already: {state}, {done:,} of {total:,} scenarios",
+                run_id=run_id,
+                state=found.state,
+                done=found.done,
+                total=found.total,
+            )
+        )
     return 0
 
 
@@ -220,5 +254,6 @@ def _ways_back(run_id: str, store: str | None, running: bool = True) -> str:
     begin = f"solver-cli --server {_address()} whatif"
     given = f" --store {store}" if store else ""
     if not running:
-        return f"fetch its results with: {begin} resume {run_id}{given}"
-    return f"come back with: {begin} resume {run_id}{given}\nend it with:    {begin} cancel {run_id}"
+        return say("fetch its results with: {command}", command=f"{begin} resume {run_id}{given}")
+    back = say("come back with: {command}", command=f"{begin} resume {run_id}{given}")
+    return back + "\n" + say("end it with:    {command}", command=f"{begin} cancel {run_id}")

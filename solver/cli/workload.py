@@ -16,7 +16,7 @@ from solver.cli.output import FORMAT_HELP, FORMATS, console
 from solver.cli.question import Choosable, GroupedCommand, GroupedOption, Whole, library_from
 from solver.cli.workload_parts import folders, made_workload, tell_workload, workload_named
 from solver.domain.errors import InvalidProblem, Violation
-from solver.domain.language import say
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.domain.records import Workload
@@ -25,7 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(
-    "workload", help="Training jobs: the ready ones, one from a model's shape, or one fitted to measured steps."
+    "workload",
+    help=message("Training jobs: the ready ones, one from a model's shape, or one fitted to measured steps."),
 )
 def command() -> None:
     """The group; its commands do the work."""
@@ -40,8 +41,10 @@ def _format(function: F) -> F:
 @command.command(
     "list",
     cls=GroupedCommand,
-    short_help="The workloads that are ready.",
-    help="List the workloads of the catalogue: size, tokens of a sample, memory of one, and how its figures are known.",
+    short_help=message("The workloads that are ready."),
+    help=message(
+        "List the workloads of the catalogue: size, tokens of a sample, memory of one, and how its figures are known."
+    ),
     epilog="Examples: solver-cli workload list ; solver-cli workload list --format json",
 )
 @folders
@@ -65,14 +68,24 @@ def list_(form: str, **options: Any) -> int:
 @command.command(
     "show",
     cls=GroupedCommand,
-    short_help="One workload: every figure, both ends, how it is known.",
-    help="Show a workload of the catalogue, or one of a file: what it trains, every figure with its low and high end "
-    "and how it is known (measured, calibrated, estimated, assumed), host RAM, and the samples that cards hold.",
+    short_help=message("One workload: every figure, both ends, how it is known."),
+    help=message(
+        "Show a workload of the catalogue, or one of a file: what it trains, every figure with its low and high "
+        "end and how it is known (measured, calibrated, estimated, assumed), host RAM, and the samples that cards "
+        "hold."
+    ),
     epilog="Examples: solver-cli workload show guide-6b ; solver-cli workload show llama-7b --seq 4096 ; "
     "solver-cli workload show my.yaml --format json",
 )
 @click.argument("name", metavar="ID|FILE", type=Choosable("ID", "workload"))
-@click.option("--seq", "seq_len", cls=GroupedOption, section="Training", type=Whole("N"), help="Tokens of a sample.")
+@click.option(
+    "--seq",
+    "seq_len",
+    cls=GroupedOption,
+    section=message("Training"),
+    type=Whole("N"),
+    help=message("Tokens of a sample."),
+)
 @folders
 @_format
 def show(name: str, seq_len: int | None, form: str, **options: Any) -> int:

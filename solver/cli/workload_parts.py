@@ -11,7 +11,7 @@ import click
 from solver.cli.output import console
 from solver.cli.question import FileName, GroupedOption, names_a_file
 from solver.domain.errors import InvalidProblem, UnknownName, Violation
-from solver.domain.language import say
+from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.catalog import Library
@@ -25,9 +25,9 @@ SHOWN_CARDS = ("rtx-4090", "rtx-a6000", "a100-80gb-pcie")
 def folders(function: F) -> F:
     """Add --catalog."""
     folder: dict[str, Any] = {"type": FileName("DIR"), "metavar": "DIR", "multiple": True}
-    return click.option("--catalog", cls=GroupedOption, help="A folder of your own entries; repeatable.", **folder)(
-        function
-    )
+    return click.option(
+        "--catalog", cls=GroupedOption, help=message("A folder of your own entries; repeatable."), **folder
+    )(function)
 
 
 def option(name: str, section: str, kind: Any, text: str, **settings: Any) -> Callable[[F], F]:

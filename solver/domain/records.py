@@ -314,26 +314,36 @@ class Workload(Record):
     def _check_spreads(self) -> None:
         names = [spread.field for spread in self.spreads]
         if len(names) != len(set(names)):
-            raise ValueError("spreads must name each figure once")
+            raise ValueError(say("spreads must name each figure once"))
         for spread in self.spreads:
             if not spread.low <= getattr(self, spread.field) <= spread.high:
                 value = getattr(self, spread.field)
-                raise ValueError(f"spreads: {spread.field} = {value} must lie between {spread.low} and {spread.high}")
+                raise ValueError(
+                    say(
+                        "spreads: {field} = {value} must lie between {low} and {high}",
+                        field=spread.field,
+                        value=value,
+                        low=spread.low,
+                        high=spread.high,
+                    )
+                )
             least, most, places = _SPREAD_RANGES.get(spread.field, _SPREAD_RANGES["_gb"])
             if not all(least <= v <= most and v == round(v, places) for v in (spread.low, spread.high)):
                 allowed = f"between {least} and {most}, with at most {places} decimals"
-                raise ValueError(f"spreads: the ends of {spread.field} must lie {allowed}")
+                raise ValueError(
+                    say("spreads: the ends of {field} must lie {allowed}", field=spread.field, allowed=allowed)
+                )
         unknown = [name for name in self.estimated if name not in type(self).model_fields]
         if unknown:
-            raise ValueError(f"estimated must name fields of a workload, not {', '.join(unknown[:5])}")
+            raise ValueError(say("estimated must name fields of a workload, not {names}", names=", ".join(unknown[:5])))
 
     def _check_offload(self) -> None:
         if self.offload == "optimizer_and_parameters" and self.zero_stage == 2:
             raise ValueError(
-                "offload must be none or optimizer where zero_stage is 2: only stage 3 has parameters to offload"
+                say("offload must be none or optimizer where zero_stage is 2: only stage 3 has parameters to offload")
             )
         if self.model is not None and self.seq_len is None:
-            raise ValueError("seq_len is required with a model")
+            raise ValueError(say("seq_len is required with a model"))
 
     @cached_property
     def _spread_by_field(self) -> dict[str, Spread]:

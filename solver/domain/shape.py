@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from solver.domain.base import Flag, Name, Record, Tag
+from solver.domain.language import say
 from solver.domain.units import Gb, Quantity
 
 Width = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
@@ -50,9 +51,9 @@ class ModelShape(Record):
     @model_validator(mode="after")
     def _heads(self) -> Self:
         if self.kv_heads is not None and self.heads % self.kv_heads:
-            raise ValueError("heads must be a multiple of kv_heads")
+            raise ValueError(say("heads must be a multiple of kv_heads"))
         if self.head_dim is None and self.hidden % self.heads:
-            raise ValueError("hidden must be a multiple of heads where head_dim is not given")
+            raise ValueError(say("hidden must be a multiple of heads where head_dim is not given"))
         return self
 
 
@@ -66,7 +67,7 @@ class Range(Record):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not 0 < self.low <= self.expected <= self.high:
-            raise ValueError("must be above 0 and rise: low <= expected <= high")
+            raise ValueError(say("must be above 0 and rise: low <= expected <= high"))
         return self
 
 

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from solver.report.wording import duration, money, number
+from solver.domain.language import listed, message, say, say_many
+from solver.report.wording import STATE_WORDS, duration, money, number, state_words, yuan
 from solver.sweep.columns import flat
 from solver.sweep.compare import Change, ScenarioDiff
 from solver.sweep.run import Progress
 from solver.sweep.scenario import Row
 from solver.sweep.store import Counts, Run
-from solver.sweep.summary import Matrix
+from solver.sweep.summary import NO_PLAN, RIG, Matrix
 
 MOST_ROWS = 30
 MOST_MATRIX = (40, 12)
@@ -33,19 +34,20 @@ def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
 def rig(row: Mapping[str, Any]) -> str:
     """'2x a100-80gb-pcie', or why there is none."""
     if row["card_id"] is None:
-        return {"infeasible": "no rig fits"}.get(row["status"], str(row["status"]))
+        return say("no rig fits") if row["status"] == "infeasible" else state_words(str(row["status"]))
     return f"{row['card_count']}x {row['card_id']}"
 
 
 def print_rows(rows: list[dict[str, Any]], total: int, console: Console) -> None:
     """The first rows of a run, and how many more there are."""
-    table = _table("", (("scenario", False), ("rig", False), ("W each", True), ("cost CNY", True)))
-    for name in ("batch", "epoch"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
+    columns = ((say("scenario"), False), (say("rig"), False), (say("W each"), True), (say("cost CNY"), True))
+    more = ((say("batch"), True), (say("epoch"), True), (say("status"), False))
+    table = _table("", (*columns, *more))
     for row in rows:
         has_plan = row["card_id"] is not None
-        status = row["status"] + (", expectation broken" if row["expectation"] == "broken" else "")
+        status = state_words(row["status"])
+        if row["expectation"] == "broken":
+            status = listed((status, say("expectation broken")))
         table.add_row(
             Text(row["name"]),
             rig(row),
@@ -53,27 +55,34 @@ def print_rows(rows: list[dict[str, Any]], total: int, console: Console) -> None
             money(row["cost_fen"] / 100) if has_plan else "",
             str(row["total_batch"]) if has_plan else "",
             duration(row["epoch_hours"]) if has_plan else "",
-            Text(status, style="" if status == "optimal" else "yellow"),
+            Text(status, style="" if row["status"] == "optimal" and row["expectation"] != "broken" else "yellow"),
         )
     console.print(table)
     if total > len(rows):
-        console.print(f"... and {total - len(rows):,} more; write them all with -o FILE.csv, .jsonl, .parquet or .xlsx")
+        left = total - len(rows)
+        console.print(
+            say("... and {count:,} more; write them all with -o FILE.csv, .jsonl, .parquet or .xlsx", count=left)
+        )
 
 
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """How often each rig wins, the spread, how stable the answer is, what failed and what was not as expected."""
-    states = ", ".join(f"{count:,} {status}" for status, count in summary["by_status"].items())
-    by = summary["answered_by"].get("frontier", 0)
-    from_frontier = f"; {by:,} of them read off an exact frontier" if by else ""
-    console.print(
-        Text(f"{summary['done']:,} of {summary['scenarios']:,} scenarios: {states}{from_frontier}", style="bold")
+    states = listed(
+        say("{count:,} {state}", count=count, state=state_words(status))
+        for status, count in summary["by_status"].items()
     )
+    done, total = summary["done"], summary["scenarios"]
+    told = say("{done:,} of {total:,} scenarios: {states}", done=done, total=total, states=states)
+    by = summary["answered_by"].get("frontier", 0)
+    if by:
+        told += say("; {count:,} of them read off an exact frontier", count=by)
+    console.print(Text(told, style="bold"))
     winners = summary["winners"]
     if winners:
         budgets = any(each["budget_cny"] for each in winners)
-        columns = [("rig", False), ("platform", False), ("wins", True), ("share", True), ("cost CNY", True)]
-        columns += [("W each", True), ("batch", True)]
-        table = _table("which rig wins", [*columns, *([("at budgets", True)] if budgets else [])])
+        columns = [(say("rig"), False), (say("platform"), False), (say("wins"), True), (say("share"), True)]
+        columns += [(say("cost CNY"), True), (say("W each"), True), (say("batch"), True)]
+        table = _table(say("which rig wins"), [*columns, *([(say("at budgets"), True)] if budgets else [])])
         for each in winners[:MOST_ROWS]:
             cells = [
                 f"{each['card_count']}x {each['card_id']}",
@@ -89,12 +98,12 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
             table.add_row(*cells)
         console.print(table)
         if len(winners) > MOST_ROWS:
-            console.print(f"... and {len(winners) - MOST_ROWS} more rigs")
-        spread = _table("spread over all plans", [("", False), *((n, True) for n in _QUANTILES)])
+            console.print(say("... and {count} more rigs", count=len(winners) - MOST_ROWS))
+        spread = _table(say("spread over all plans"), [("", False), *((say(n), True) for n in _QUANTILES.values())])
         shown: dict[str, tuple[str, Callable[[float], str]]] = {
-            "cost_cny": ("cost CNY", money),
-            "total_batch": ("batch", number),
-            "epoch_hours": ("epoch", duration),
+            "cost_cny": (say("cost CNY"), money),
+            "total_batch": (say("batch"), number),
+            "epoch_hours": (say("epoch"), duration),
         }
         for name, (label, form) in shown.items():
             values = summary["spread"][name]
@@ -102,27 +111,43 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         console.print(spread)
         stable = summary["stability"]
         console.print(
-            f"stability: the most frequent rig wins {stable['most_frequent_share']:.1%} of the time, "
-            f"{stable['rigs']} rig{'s' if stable['rigs'] != 1 else ''} win somewhere, "
-            f"{stable['changes_along_the_file']:,} changes of rig along the file"
+            say_many(
+                "stability: the most frequent rig wins {share:.1%} of the time, {count} rig wins somewhere, "
+                "{changes:,} changes of rig along the file",
+                "stability: the most frequent rig wins {share:.1%} of the time, {count} rigs win somewhere, "
+                "{changes:,} changes of rig along the file",
+                stable["rigs"],
+                share=stable["most_frequent_share"],
+                changes=stable["changes_along_the_file"],
+            )
         )
     expected = summary["expectations"]
     if expected["checked"]:
         held = expected["checked"] - expected["broken"]
         style = "bold red" if expected["broken"] else "bold green"
-        console.print(Text(f"expectations: {held:,} of {expected['checked']:,} scenarios as expected", style=style))
+        told = say(
+            "expectations: {held:,} of {checked:,} scenarios as expected", held=held, checked=expected["checked"]
+        )
+        console.print(Text(told, style=style))
         for each in expected["first"]:
             console.print(Text(f"  {each['name']}: {each['broken']}"))
     for each in summary["failed"]:
-        console.print(Text("failed: ", style="red") + Text(f"{each['name']}: {each['error']}"))
+        told = say("failed: {name}: {error}", name=each["name"], error=each["error"])
+        console.print(Text(told, style="red"))
 
 
-_QUANTILES = ("min", "p5", "median", "p95", "max")
+_QUANTILES = {
+    "min": message("min"),
+    "p5": message("p5"),
+    "median": message("median"),
+    "p95": message("p95"),
+    "max": message("max"),
+}
 
 
 def _between(values: Any, form: Any) -> str:
     low, high = (form(value) for value in values)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else say("{low} to {high}", low=low, high=high)
 
 
 def print_matrix(matrix: Matrix, console: Console) -> None:
@@ -130,15 +155,29 @@ def print_matrix(matrix: Matrix, console: Console) -> None:
     rows, columns = MOST_MATRIX
     if len(matrix.rows) > rows or len(matrix.columns) > columns:
         console.print(
-            f"{matrix.sweep}: a matrix of {len(matrix.rows)} x {len(matrix.columns)}, too large for the terminal; "
-            "write it with -o FILE.xlsx"
+            say(
+                "{sweep}: a matrix of {rows} x {columns}, too large for the terminal; write it with -o FILE.xlsx",
+                sweep=matrix.sweep,
+                rows=len(matrix.rows),
+                columns=len(matrix.columns),
+            )
         )
         return
-    title = f"{matrix.sweep}: {matrix.column} by {matrix.down} (down) and {matrix.across} (across)"
+    title = say(
+        "{sweep}: {column} by {down} (down) and {across} (across)",
+        sweep=matrix.sweep,
+        column=say("rig") if matrix.column == RIG else matrix.column,
+        down=matrix.down,
+        across=matrix.across,
+    )
     table = _table(title, [(matrix.down, True), *((_plain(value), True) for value in matrix.columns)])
     for label, cells in zip(matrix.rows, matrix.cells, strict=True):
-        table.add_row(_plain(label), *(_plain(cell) for cell in cells))
+        table.add_row(_plain(label), *(_cell(cell) for cell in cells))
     console.print(table)
+
+
+def _cell(value: Any) -> str:
+    return state_words(value) if value in NO_PLAN else _plain(value)
 
 
 def _plain(value: Any) -> str:
@@ -149,15 +188,14 @@ def _plain(value: Any) -> str:
 
 def print_runs(runs: Iterable[tuple[Run, str, Counts]], console: Console) -> None:
     """One line a run: (run, state, counts)."""
-    table = _table("", (("run", False), ("file", False), ("state", False), ("done", True), ("failed", True)))
-    table.add_column("started (UTC)")
-    table.add_column("by")
+    columns = ((say("run"), False), (say("file"), False), (say("state"), False), (say("done"), True))
+    table = _table("", (*columns, (say("failed"), True), (say("started (UTC)"), False), (say("by"), False)))
     for run, state, counts in runs:
         table.add_row(
             run.run_id,
             Text(run.input_name),
-            state,
-            f"{counts.done:,} of {run.total:,}",
+            state_words(state),
+            say("{done:,} of {total:,}", done=counts.done, total=run.total),
             f"{counts.failed:,}",
             run.created_at[:19].replace("T", " "),
             Text(run.requested_by),
@@ -172,10 +210,10 @@ def print_row(row: Mapping[str, Any], console: Console) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for path, value in json.loads(row["changes"]).items():
-        table.add_row(f"set {path}", _plain(value))
-    for name in ("status", "answered_by", "error", "expectation", "broken", "finished_at"):
+        table.add_row(say("set {path}", path=path), _plain(value))
+    for name, words in _STORED.items():
         if row[name]:
-            table.add_row(name, Text(str(row[name])))
+            table.add_row(say(words), Text(say(_STORED_VALUES.get(str(row[name]), str(row[name])))))
     if row["answer"]:
         for name, value in flat(json.loads(row["answer"])).items():
             if value not in (None, "") and name not in ("status", "order"):
@@ -183,27 +221,57 @@ def print_row(row: Mapping[str, Any], console: Console) -> None:
     console.print(table)
 
 
+_STORED = {
+    "status": message("status"),
+    "answered_by": message("answered_by"),
+    "error": message("error"),
+    "expectation": message("expectation"),
+    "broken": message("broken"),
+    "finished_at": message("finished_at"),
+}
+"""What is stored of every scenario beside its figures, whose columns keep their names."""
+_STORED_VALUES = {**STATE_WORDS, "held": message("held"), "broken": message("broken")}
+
+
 def print_changes(changes: Iterable[Change], console: Console) -> bool:
     """What differs in the base question; whether anything did."""
-    table = _table("what was asked", (("what", False), ("first run", True), ("second run", True)))
+    columns = ((say("what"), False), (say("first run"), True), (say("second run"), True))
+    table = _table(say("what was asked"), columns)
     for change in changes:
         table.add_row(Text(change.what), _side(change.before), _side(change.after))
     if not table.rows:
-        console.print("the base question, the prices and the versions are the same")
+        console.print(say("the base question, the prices and the versions are the same"))
         return False
     console.print(table)
     return True
 
 
+_SIDES = {
+    "there": message("there"),
+    "facts": message("facts"),
+    "other facts": message("other facts"),
+    "another set of offers": message("another set of offers"),
+    "at the same lowest price": message("at the same lowest price"),
+    "stored": message("stored"),
+    "differs in detail": message("differs in detail"),
+    **STATE_WORDS,
+}
+"""What a comparison says in place of a value (solver.sweep.compare)."""
+
+
 def _side(value: Any) -> Text:
+    if isinstance(value, str):
+        return Text(say(_SIDES.get(value, "")) or value)
     return Text("-" if value is None else _plain(value) if not isinstance(value, (dict, list)) else json.dumps(value))
 
 
 def diff_line(diff: ScenarioDiff) -> str:
     """One line a scenario: 'at 100k: card_count 2 -> 3, cost_cny 80000 -> 100000 (prices.rtx-a6000 27500 -> 25000)'."""
-    answer = ", ".join(_told(change) for change in diff.answer) or "the same answer"
-    question = ", ".join(_told(change) for change in diff.question)
-    return f"{diff.name}: {answer}" + (f" ({question})" if question else "")
+    answer = listed(_told(change) for change in diff.answer) or say("the same answer")
+    question = listed(_told(change) for change in diff.question)
+    if question:
+        return say("{name}: {answer} ({question})", name=diff.name, answer=answer, question=question)
+    return say("{name}: {answer}", name=diff.name, answer=answer)
 
 
 def _told(change: Change) -> str:
@@ -213,15 +281,15 @@ def _told(change: Change) -> str:
 def progress_line(progress: Progress) -> str:
     """'1,234 of 10,000 (12 %), 2 failed, 850/s, 10 s left, best so far 4x rtx-a6000 (batch 24, 135,000 CNY)'."""
     share = progress.done / max(progress.total, 1)
-    parts = [f"{progress.done:,} of {progress.total:,} ({share:.0%})"]
+    parts = [say("{done:,} of {total:,} ({share:.0%})", done=progress.done, total=progress.total, share=share)]
     if progress.failed:
-        parts.append(f"{progress.failed:,} failed")
+        parts.append(say("{count:,} failed", count=progress.failed))
     parts.append(f"{progress.rate:,.0f}/s")
     if progress.left_s is not None and progress.done < progress.total:
-        parts.append(f"{_time(progress.left_s)} left")
+        parts.append(say("{time} left", time=_time(progress.left_s)))
     if progress.best is not None:
-        parts.append(f"best so far {_best(progress.best)}")
-    return ", ".join(parts)
+        parts.append(say("best so far {rig}", rig=_best(progress.best)))
+    return listed(parts)
 
 
 def _time(seconds: float) -> str:
@@ -231,5 +299,7 @@ def _time(seconds: float) -> str:
 
 
 def _best(row: Row) -> str:
-    cost = "" if row.cost_fen is None else f", {money(row.cost_fen / 100)} CNY"
-    return f"{row.card_count}x {row.card_id} (batch {row.total_batch}{cost})"
+    rig = f"{row.card_count}x {row.card_id}"
+    if row.cost_fen is None:
+        return say("{rig} (batch {batch})", rig=rig, batch=row.total_batch)
+    return say("{rig} (batch {batch}, {cost})", rig=rig, batch=row.total_batch, cost=yuan(row.cost_fen / 100))

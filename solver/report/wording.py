@@ -80,6 +80,28 @@ TAG_WORDS = {
 USAGE_COLUMNS = (message("limit"), message("used"), message("allowed"), message("headroom"), message("unit"))
 
 
+STATE_WORDS = {
+    "optimal": message("optimal"),
+    "feasible": message("feasible"),
+    "infeasible": message("infeasible"),
+    "no_answer": message("no_answer"),
+    "failed": message("failed"),
+    "open": message("open"),
+    "running": message("running"),
+    "finished": message("finished"),
+    "stopped": message("stopped"),
+    "cancelled": message("cancelled"),
+    "frontier": message("frontier"),
+    "cp-sat": message("cp-sat"),
+}
+"""How a scenario ended, how a run stands, and what answered: in English the codes themselves."""
+
+
+def state_words(state: str) -> str:
+    """How a scenario ended or a run stands, as the reader calls it."""
+    return say(STATE_WORDS.get(state, state))
+
+
 def answer_words(result: Result) -> str:
     """'largest total batch: optimal: proved, nothing better fits these limits'."""
     return say("{goal}: {status}", goal=say(GOAL_WORDS[result.goal]), status=say(STATUS_WORDS[result.status]))

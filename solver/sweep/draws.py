@@ -16,6 +16,7 @@ from statistics import NormalDist
 from typing import Any
 
 from solver.domain.errors import InvalidProblem, nearest
+from solver.domain.language import say
 from solver.sweep.values import decimal_of, read_value, rounded
 
 MOST_DRAWS = 100_000_000
@@ -45,7 +46,7 @@ class Draw:
         if self.choices:
             return self.choices[int(stream.random() * len(self.choices))]
         if self.relative and today is None:
-            raise InvalidProblem.of(self.path, None, "has no value today to take a percentage of")
+            raise InvalidProblem.of(self.path, None, say("has no value today to take a percentage of"))
         for _ in range(MOST_AGAIN):
             drawn = self.sample(stream)
             if self.relative and drawn <= -1:
@@ -58,7 +59,9 @@ class Draw:
             value = rounded(self.path, number)
             if value > 0 or not self.path.startswith("prices."):
                 return value
-        raise InvalidProblem.of(self.path, None, f"no price above 0 came of {MOST_AGAIN:,} draws")
+        raise InvalidProblem.of(
+            self.path, None, say("no price above 0 came of {most_again:,} draws", most_again=MOST_AGAIN)
+        )
 
 
 def read_draw(path: str, spec: Any) -> Draw:
@@ -68,16 +71,20 @@ def read_draw(path: str, spec: Any) -> Draw:
         InvalidProblem: no such distribution, or figures that make none.
     """
     if not isinstance(spec, Mapping):
-        raise InvalidProblem.of(path, None, f"must be one of {', '.join(DISTRIBUTIONS)}, with its figures")
+        raise InvalidProblem.of(
+            path, None, say("must be one of {names}, with its figures", names=", ".join(DISTRIBUTIONS))
+        )
     step = None
     if "step" in spec:
         step = decimal_of(spec["step"], f"{path}.step")
         if step <= 0:
-            raise InvalidProblem.of(f"{path}.step", str(step), "must be above 0")
+            raise InvalidProblem.of(f"{path}.step", str(step), say("must be above 0"))
     kinds = [key for key in spec if key != "step"]
     if len(kinds) != 1 or kinds[0] not in DISTRIBUTIONS:
         hint = nearest(kinds[0], DISTRIBUTIONS) if kinds else ""
-        raise InvalidProblem.of(path, None, f"must be one of {', '.join(DISTRIBUTIONS)}{hint}")
+        raise InvalidProblem.of(
+            path, None, say("must be one of {names}{hint}", names=", ".join(DISTRIBUTIONS), hint=hint)
+        )
     made = DISTRIBUTIONS[kinds[0]](path, spec[kinds[0]])
     if not made.choices:
         rounded(path, Decimal(0))  # only numbers are drawn
@@ -90,9 +97,9 @@ def _normal(path: str, spec: Any) -> Draw:
     elif isinstance(spec, Mapping) and set(spec) == {"mean", "sd"}:
         mean, spread = float(decimal_of(spec["mean"], path)), float(decimal_of(spec["sd"], path))
     else:
-        raise InvalidProblem.of(path, None, "normal has percent (one standard deviation), or mean and sd")
+        raise InvalidProblem.of(path, None, say("normal has percent (one standard deviation), or mean and sd"))
     if spread < 0:
-        raise InvalidProblem.of(path, spread, "a standard deviation must be at least 0")
+        raise InvalidProblem.of(path, spread, say("a standard deviation must be at least 0"))
 
     def sample(stream: random.Random) -> float:
         share = stream.random()
@@ -105,12 +112,14 @@ def _figures(path: str, spec: Any, names: tuple[str, ...], kind: str) -> tuple[l
     relative = isinstance(spec, Mapping) and set(spec) == {"percent"}
     values = spec["percent"] if relative else spec
     if not isinstance(values, list) or len(values) != len(names):
-        raise InvalidProblem.of(path, None, f"{kind} has [{', '.join(names)}], or percent: [{', '.join(names)}]")
+        raise InvalidProblem.of(
+            path, None, say("{kind} has [{names}], or percent: [{names}]", kind=kind, names=", ".join(names))
+        )
     figures = [float(decimal_of(value, path)) / (100 if relative else 1) for value in values]
     if figures != sorted(figures):
-        raise InvalidProblem.of(path, None, f"{' <= '.join(names)} must hold")
+        raise InvalidProblem.of(path, None, say("{names} must hold", names=" <= ".join(names)))
     if relative and figures[0] <= -1:
-        raise InvalidProblem.of(path, None, "a percentage must stay above -100")
+        raise InvalidProblem.of(path, None, say("a percentage must stay above -100"))
     return figures, relative
 
 
@@ -135,7 +144,7 @@ def _triangular(path: str, spec: Any) -> Draw:
 
 def _choice(path: str, spec: Any) -> Draw:
     if not isinstance(spec, list) or not spec:
-        raise InvalidProblem.of(path, None, "choice has a list of values")
+        raise InvalidProblem.of(path, None, say("choice has a list of values"))
     return Draw(path, lambda _stream: 0.0, False, tuple(read_value(path, value) for value in spec))
 
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.sweep.file import ALL_PRICES, Entry, ScenarioFile, Sweep
 from solver.sweep.questions import Questions, today_price
 from solver.sweep.scenario import FRONTIERS, Scenario
@@ -113,7 +114,7 @@ class _Today:
         for path, factor in wanted.items():
             now = self.value(path, changes)
             if now is None:
-                raise InvalidProblem.of(f"scale.{path}", None, "has no value today to be scaled")
+                raise InvalidProblem.of(f"scale.{path}", None, say("has no value today to be scaled"))
             made[path] = rounded(path, now * factor)
         return made
 

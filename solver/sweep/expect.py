@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from solver.domain.errors import InvalidProblem, nearest
+from solver.domain.language import say
 from solver.sweep.columns import KINDS, flat
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -55,18 +56,20 @@ def expectation(text: str) -> Expectation:
     """
     match = _FORM.match(text[:300])
     if match is None:
-        raise InvalidProblem.of("expect", text, "must be COLUMN OPERATOR VALUE, such as total_batch >= 16")
+        raise InvalidProblem.of("expect", text, say("must be COLUMN OPERATOR VALUE, such as total_batch >= 16"))
     column, sign, given = match.groups()
     kind = KINDS.get(column)
     if kind is None:
-        raise InvalidProblem.of("expect", column, "no such column" + nearest(column, KINDS))
+        raise InvalidProblem.of("expect", column, say("no such column") + nearest(column, KINDS))
     if kind in ("int", "float"):
         try:
             return Expectation(text, column, sign, float(given.replace(",", "")))
         except ValueError:
-            raise InvalidProblem.of("expect", text, f"{column} must be compared with a number") from None
+            raise InvalidProblem.of(
+                "expect", text, say("{column} must be compared with a number", column=column)
+            ) from None
     if sign not in ("==", "!="):
-        raise InvalidProblem.of("expect", text, f"{column} is a word: compare it with == or !=")
+        raise InvalidProblem.of("expect", text, say("{column} is a word: compare it with == or !=", column=column))
     return Expectation(text, column, sign, given.strip("\"'"))
 
 

@@ -69,15 +69,15 @@ def checked_target(text: str) -> Path:
     """
     path = Path(text)
     if path.suffix.lower() not in WRITERS:
-        raise InvalidProblem.of("--output", text, f"must end in {', '.join(WRITERS)}")
+        raise InvalidProblem.of("--output", text, say("must end in {names}", names=", ".join(WRITERS)))
     if not path.parent.is_dir():
-        raise InvalidProblem.of("--output", text, "no such folder")
+        raise InvalidProblem.of("--output", text, say("no such folder"))
     if path.is_dir():
-        raise InvalidProblem.of("--output", text, "is a folder, a file is needed")
+        raise InvalidProblem.of("--output", text, say("is a folder, a file is needed"))
     if not os.access(path.parent, os.W_OK):
         raise InvalidProblem.of("--output", text, say("its folder cannot be written"))
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise InvalidProblem.of("--output", text, "needs pyarrow: pip install 'gpu-rig-solver[parquet]'")
+        raise InvalidProblem.of("--output", text, say("needs pyarrow: pip install 'gpu-rig-solver[parquet]'"))
     return path
 
 
@@ -99,7 +99,9 @@ def write(store: Store, run: Run, file: ScenarioFile, path: Path, raw_csv: bool 
         WRITERS[path.suffix.lower()](partial, store, run, file, raw_csv)
         partial.replace(path)
     except OSError as error:
-        raise InvalidProblem.of("--output", str(path), f"cannot be written: {error.strerror}") from None
+        raise InvalidProblem.of(
+            "--output", str(path), say("cannot be written: {strerror}", strerror=error.strerror)
+        ) from None
     finally:
         with contextlib.suppress(OSError):  # the fault is told already
             partial.unlink()
@@ -151,7 +153,11 @@ def _parquet(path: Path, store: Store, run: Run, _file: ScenarioFile, _raw: bool
 
 def _xlsx(path: Path, store: Store, run: Run, file: ScenarioFile, _raw: bool) -> None:
     if store.counts(run).done > _MOST_SHEET_ROWS:
-        raise InvalidProblem.of("--output", path.name, f"a sheet has at most {_MOST_SHEET_ROWS:,} rows; use .parquet")
+        raise InvalidProblem.of(
+            "--output",
+            path.name,
+            say("a sheet has at most {most_sheet_rows:,} rows; use .parquet", most_sheet_rows=_MOST_SHEET_ROWS),
+        )
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE

@@ -18,6 +18,7 @@ from solver.catalog.question_file import read_question
 from solver.catalog.reading import Mapping as Lines
 from solver.catalog.reading import line_at, parse_yaml, read_file
 from solver.domain.errors import InvalidProblem, Violation, nearest
+from solver.domain.language import say
 from solver.sweep.draws import MOST_DRAWS, Draw, read_draw
 from solver.sweep.expect import expectation
 from solver.sweep.questions import checked_path
@@ -169,7 +170,7 @@ def _parse(data: bytes, name: str, base_of: _BaseOf, base: Base | None) -> Scena
     ending = Path(name).suffix.lower().lstrip(".")
     form = {"yml": "yaml", "ndjson": "jsonl", "tsv": "csv"}.get(ending, ending)
     if form not in FORMATS:
-        raise InvalidProblem.of(name, None, "must end in .yaml, .csv, .xlsx or .jsonl")
+        raise InvalidProblem.of(name, None, say("must end in .yaml, .csv, .xlsx or .jsonl"))
     if form == "yaml":
         return _from_yaml(parse_yaml(data, name), name, base_of, base)
     records = read_jsonl(data, name) if form == "jsonl" else read_table(data, name)
@@ -178,17 +179,17 @@ def _parse(data: bytes, name: str, base_of: _BaseOf, base: Base | None) -> Scena
         records = records[1:]
     entries = _unique([_from_record(record, number, form) for number, record in enumerate(records, 1)])
     if not entries:
-        raise InvalidProblem.of(name, None, "has no scenarios")
+        raise InvalidProblem.of(name, None, say("has no scenarios"))
     base = base or Base({})
     return ScenarioFile(name, form, base.question, entries, is_table=True, base_places=base.places)
 
 
 def _from_yaml(document: Any, name: str, base_of: _BaseOf, base: Base | None) -> ScenarioFile:
     if not isinstance(document, Lines):
-        raise InvalidProblem.of(name, None, "must have scenarios: or sweeps:; see `whatif init`")
+        raise InvalidProblem.of(name, None, say("must have scenarios: or sweeps:; see `whatif init`"))
     _known_keys(document, TOP, name)
     if document.get("version", VERSION) != VERSION:
-        raise InvalidProblem.of(f"{name}:{document.lines['version']}: version", document["version"], "must be 1")
+        raise InvalidProblem.of(f"{name}:{document.lines['version']}: version", document["version"], say("must be 1"))
     if document.get("base") is not None:
         base = base_of(document["base"], f"{name}:{document.lines['base']}")
     base = base or Base({})
@@ -199,22 +200,24 @@ def _from_yaml(document: Any, name: str, base_of: _BaseOf, base: Base | None) ->
     for number, item in enumerate(_list(document, "sweeps", name), 1):
         sweeps.append(_sweep(item, f"sweep-{number}", name, expect))
     if not entries and not sweeps:
-        raise InvalidProblem.of(name, None, "has no scenarios")
+        raise InvalidProblem.of(name, None, say("has no scenarios"))
     names = [sweep.entry.name for sweep in sweeps]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
-        raise InvalidProblem.of(f"{name}: sweeps", twice, "is the name of two sweeps")
+        raise InvalidProblem.of(f"{name}: sweeps", twice, say("is the name of two sweeps"))
     found = ScenarioFile(name, "yaml", base.question, _unique(entries), tuple(sweeps), base_places=base.places)
     if found.total > MOST_SCENARIOS:
-        raise InvalidProblem.of(name, found.total, f"must stand for at most {MOST_SCENARIOS:,} scenarios")
+        raise InvalidProblem.of(
+            name, found.total, say("must stand for at most {most_scenarios:,} scenarios", most_scenarios=MOST_SCENARIOS)
+        )
     return found
 
 
 def _own_base(value: Any, where: str, folder: Path | None, other: Base | None) -> Base:
     if other is not None:
-        raise InvalidProblem.of(where, None, "has a base of its own, and another was given")
+        raise InvalidProblem.of(where, None, say("has a base of its own, and another was given"))
     if not isinstance(value, Mapping):
-        raise InvalidProblem.of(f"{where}: base", None, "must be a group of named fields")
+        raise InvalidProblem.of(f"{where}: base", None, say("must be a group of named fields"))
     places = ((where.partition(":")[0], value),) if isinstance(value, Lines) else ()
     question = _plain(value)
     if "file" not in question:
@@ -226,10 +229,12 @@ def _own_base(value: Any, where: str, folder: Path | None, other: Base | None) -
 def _inside(given: Any, where: str, folder: Path | None) -> Path:
     """The file beside the scenario file; none outside its folder, by no name and no link."""
     if not isinstance(given, str) or folder is None or Path(given).is_absolute():
-        raise InvalidProblem.of(f"{where}: base.file", given, "must name a file in the folder of the scenario file")
+        raise InvalidProblem.of(
+            f"{where}: base.file", given, say("must name a file in the folder of the scenario file")
+        )
     root, target = folder.resolve(), (folder / given).resolve()
     if not target.is_relative_to(root):
-        raise InvalidProblem.of(f"{where}: base.file", given, "must lie in the folder of the scenario file")
+        raise InvalidProblem.of(f"{where}: base.file", given, say("must lie in the folder of the scenario file"))
     return target
 
 
@@ -247,7 +252,7 @@ def _list(document: Lines, key: str, name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidProblem.of(f"{name}:{document.lines[key]}: {key}", None, "must be a list")
+        raise InvalidProblem.of(f"{name}:{document.lines[key]}: {key}", None, say("must be a list"))
     return value
 
 
@@ -256,7 +261,7 @@ def _known_keys(found: Mapping[str, Any], known: Sequence[str], where: str) -> N
         if key not in known:
             line = f":{found.lines[key]}" if isinstance(found, Lines) and ":" not in where else ""
             raise InvalidProblem(
-                [Violation(f"{where}{line}: {str(key)[:60]}", "", "unknown key" + nearest(key, known))]
+                [Violation(f"{where}{line}: {str(key)[:60]}", "", say("unknown key") + nearest(key, known))]
             )
 
 
@@ -267,7 +272,7 @@ def _expectations(value: Any, where: str) -> tuple[str, ...]:
     try:
         for text in texts:
             if not isinstance(text, str):
-                raise InvalidProblem.of("expect", None, "must be a comparison such as total_batch >= 16")
+                raise InvalidProblem.of("expect", None, say("must be a comparison such as total_batch >= 16"))
             expectation(text)
     except InvalidProblem as error:
         raise _at(error, where) from None
@@ -284,7 +289,7 @@ def _entry(item: Any, default_name: str, file: str, expect: tuple[str, ...], kno
     name = default_name
     try:
         if not isinstance(item, Mapping):
-            raise InvalidProblem.of(where, None, "must be a group with name, set, scale or expect")
+            raise InvalidProblem.of(where, None, say("must be a group with name, set, scale or expect"))
         name = _named(item.get("name"), default_name)
         _known_keys(item, known, where)
         changes = _changes(item.get("set"), read_value)
@@ -302,7 +307,7 @@ def _named(value: Any, default: str) -> str:
         return default
     text = str(value)
     if not text.strip() or len(text) > 200 or not text.isprintable():
-        raise InvalidProblem.of("name", text[:40], "must have 1 to 200 printable characters")
+        raise InvalidProblem.of("name", text[:40], say("must have 1 to 200 printable characters"))
     return text.strip()
 
 
@@ -310,7 +315,7 @@ def _changes(value: Any, read_one: Callable[[str, Any], Any]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidProblem.of("set", None, "must be a group of paths and values")
+        raise InvalidProblem.of("set", None, say("must be a group of paths and values"))
     changes = {}
     for path, each in _leaves(value):
         checked_path(path)
@@ -333,7 +338,7 @@ def _scales(value: Any) -> dict[str, Decimal]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidProblem.of("scale", None, "must be a group of paths and factors")
+        raise InvalidProblem.of("scale", None, say("must be a group of paths and factors"))
     found = {}
     for path, each in _leaves(value):
         if path != ALL_PRICES:
@@ -350,15 +355,15 @@ def _sweep(item: Any, default_name: str, file: str, expect: tuple[str, ...]) -> 
         grid = _axes(item, "grid")
         zipped = _axes(item, "zip")
         if len({len(values) for _, values in zipped}) > 1:
-            raise InvalidProblem.of("zip", None, "must have lists of one length")
+            raise InvalidProblem.of("zip", None, say("must have lists of one length"))
         draws, count, seed = _random(item.get("random"))
         sweep = Sweep(entry, grid, zipped, draws, count, f"{seed}/{entry.name}")
         paths = [*sweep.paths, *entry.changes]
         twice = next((path for path in paths if paths.count(path) > 1), None)
         if twice is not None:
-            raise InvalidProblem.of(twice, None, "is changed twice in this sweep")
+            raise InvalidProblem.of(twice, None, say("is changed twice in this sweep"))
         if not sweep.paths:
-            raise InvalidProblem.of("sweep", None, "must have grid, zip or random")
+            raise InvalidProblem.of("sweep", None, say("must have grid, zip or random"))
     except InvalidProblem as error:
         raise _at(error, entry.where) from None
     return sweep
@@ -369,7 +374,7 @@ def _axes(item: Mapping[str, Any], key: str) -> tuple[Axis, ...]:
     if value is None:
         return ()
     if not isinstance(value, Mapping) or not value:
-        raise InvalidProblem.of(key, None, "must be a group of paths and lists or ranges")
+        raise InvalidProblem.of(key, None, say("must be a group of paths and lists or ranges"))
     axes: list[Axis] = []
     for path, spec in value.items():
         checked_path(path)
@@ -378,11 +383,11 @@ def _axes(item: Mapping[str, Any], key: str) -> tuple[Axis, ...]:
         elif isinstance(spec, list) and spec:
             values = [read_value(path, each) for each in spec]
             if key == "grid" and len({repr(each) for each in values}) != len(values):
-                raise InvalidProblem.of(f"{key}.{path}", None, "has a value twice")
+                raise InvalidProblem.of(f"{key}.{path}", None, say("has a value twice"))
             axes.append((path, values))
         else:
             raise InvalidProblem.of(
-                f"{key}.{path}", None, "must be a list of values, or a range with from, to and step"
+                f"{key}.{path}", None, say("must be a list of values, or a range with from, to and step")
             )
     return tuple(axes)
 
@@ -391,17 +396,19 @@ def _random(value: Any) -> tuple[tuple[Draw, ...], int, str]:
     if value is None:
         return (), 1, ""
     if not isinstance(value, Mapping):
-        raise InvalidProblem.of("random", None, "must have draws, seed and values")
+        raise InvalidProblem.of("random", None, say("must have draws, seed and values"))
     _known_keys(value, ("draws", "seed", "values"), "random")
     count, seed, values = value.get("draws"), value.get("seed"), value.get("values")
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_DRAWS:
-        raise InvalidProblem.of("random.draws", count, f"must be a whole number from 1 to {MOST_DRAWS:,}")
+        raise InvalidProblem.of(
+            "random.draws", count, say("must be a whole number from 1 to {most_draws:,}", most_draws=MOST_DRAWS)
+        )
     if isinstance(seed, bool) or not isinstance(seed, (int, str)):
         raise InvalidProblem.of(
-            "random.seed", None, "must be a whole number: without it nobody could draw the same again"
+            "random.seed", None, say("must be a whole number: without it nobody could draw the same again")
         )
     if not isinstance(values, Mapping) or not values:
-        raise InvalidProblem.of("random.values", None, "must be a group of paths and distributions")
+        raise InvalidProblem.of("random.values", None, say("must be a group of paths and distributions"))
     draws = []
     for path, spec in values.items():
         checked_path(path)
@@ -442,6 +449,8 @@ def _unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     for entry in entries:
         first = seen.setdefault(entry.name, entry.where)
         if first != entry.where and not entry.fault:
-            entry = Entry(entry.name, entry.where, fault=f"name: has been given already ({first})")
+            entry = Entry(
+                entry.name, entry.where, fault="name: " + say("has been given already ({first})", first=first)
+            )
         made.append(entry)
     return tuple(made)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from solver.domain.errors import InvalidProblem, ServerUnavailable, UnknownName
+from solver.domain.language import say
 from solver.sweep.file import parse_again
 from solver.sweep.library_text import library_of, sha256
 from solver.sweep.run import Progress, Settings, process_name, register
@@ -124,7 +125,7 @@ def mirrored(store: Store, source: RunSource, run_id: str) -> Run:
     for field in ("library_sha256", "input_sha256", "question_sha256", "total"):
         if getattr(run, field) != getattr(status, field):
             raise InvalidProblem.of(
-                "run", run_id, "the store here has another run of this name; name another one with --store FILE"
+                "run", run_id, say("the store here has another run of this name; name another one with --store FILE")
             )
     return run
 
@@ -132,7 +133,7 @@ def mirrored(store: Store, source: RunSource, run_id: str) -> Run:
 def _registered(store: Store, source: RunSource, status: RunStatus) -> Run:
     sent = source.run_input(status.run_id)
     if sha256(sent.file) != status.input_sha256 or sha256(sent.library_json) != status.library_sha256:
-        raise InvalidProblem.of("run", status.run_id, "what the server sent is damaged: its SHA-256 is another")
+        raise InvalidProblem.of("run", status.run_id, say("what the server sent is damaged: its SHA-256 is another"))
     file = parse_again(sent.file, status.file_name, json.loads(sent.question_json))
     told = {name: getattr(status, name) for name in ("requested_by", "solver_version", "ortools_version")}
     settings = Settings(time_limit_s=status.time_limit_s, frontiers=status.frontiers)
@@ -219,7 +220,9 @@ class _Fetcher:
                     new = self._store.add(self._run, rows)
                 except sqlite3.Error as error:
                     raise InvalidProblem.of(
-                        "store", str(self._store.path), f"cannot be written: {error}; what was stored is kept"
+                        "store",
+                        str(self._store.path),
+                        say("cannot be written: {error}; what was stored is kept", error=error),
                     ) from None
                 self._new += new
                 self._done += new

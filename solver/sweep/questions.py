@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from solver.catalog import Library, resolve
 from solver.catalog.shaped import without_stated
 from solver.domain.errors import InvalidProblem, nearest
+from solver.domain.language import say
 from solver.domain.problem import Limits, Problem, Site, problem_of
 from solver.domain.records import Offer, Record, Workload
 from solver.domain.units import fen
@@ -42,8 +43,10 @@ def checked_path(path: str) -> tuple[str, str]:
     if part in FIELDS and rest in FIELDS[part].model_fields and (part, rest) != ("workload", "id"):
         return part, rest
     if part in ("offers", "cards", "platforms"):
-        raise InvalidProblem.of(path, None, "cannot be changed by a scenario; put it into the base question")
-    raise InvalidProblem.of(path, None, "no such path" + (nearest(path, known_paths()) or "; see `whatif schema`"))
+        raise InvalidProblem.of(path, None, say("cannot be changed by a scenario; put it into the base question"))
+    raise InvalidProblem.of(
+        path, None, say("no such path") + (nearest(path, known_paths()) or say("; see `whatif schema`"))
+    )
 
 
 def known_paths() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from solver.catalog.tables import Bounds, Cell, tables_in
 from solver.domain.errors import InvalidProblem, nearest, shown
+from solver.domain.language import say
 from solver.sweep.questions import checked_path
 
 SCENARIOS = Bounds(rows=1_000_000, unpacked_bytes=256 * 2**20, tags=20_000_000, decimals=10, keep_uncomputed=True)
@@ -50,7 +51,14 @@ def read_table(data: bytes, name: str) -> list[Record]:
         for number, cells in sheet.rows[1:]:
             where = f"{sheet.name}:{number}"
             if len(cells) > len(columns):
-                found.append(Record(where, fault=f"has {len(cells)} cells and the header has {len(columns)}"))
+                found.append(
+                    Record(
+                        where,
+                        fault=say(
+                            "has {cells} cells and the header has {columns}", cells=len(cells), columns=len(columns)
+                        ),
+                    )
+                )
                 continue
             fields = {key: _text(cell) for key, cell in zip(columns, cells, strict=False) if cell != ""}
             found.append(Record(where, fields))
@@ -85,10 +93,10 @@ def _columns(header: tuple[Cell, ...], where: str) -> list[str]:
         if not _is_column(text):
             from solver.sweep.questions import known_paths
 
-            hint = nearest(text, [*known_paths(), *_OWN]) or "; columns are name, expect, note and paths"
-            raise InvalidProblem.of(f"{where}: column", text, "is no path" + hint)
+            hint = nearest(text, [*known_paths(), *_OWN]) or say("; columns are name, expect, note and paths")
+            raise InvalidProblem.of(f"{where}: column", text, say("is no path") + hint)
         if text in columns or f"set.{text}" in columns or text.removeprefix("set.") in columns:
-            raise InvalidProblem.of(f"{where}: column", text, "stands twice")
+            raise InvalidProblem.of(f"{where}: column", text, say("stands twice"))
         columns.append(text)
     return columns
 
@@ -106,14 +114,14 @@ def read_jsonl(data: bytes, name: str) -> list[Record]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidProblem.of(name, None, f"is not UTF-8 text (byte {error.start})") from None
+        raise InvalidProblem.of(name, None, say("is not UTF-8 text (byte {start})", start=error.start)) from None
     found: list[Record] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         where = f"{name}:{number}"
         if len(found) >= SCENARIOS.rows:
-            raise InvalidProblem.of(name, None, f"has more than {SCENARIOS.rows:,} lines")
+            raise InvalidProblem.of(name, None, say("has more than {rows:,} lines", rows=SCENARIOS.rows))
         try:
             found.append(Record(where, _object(line)))
         except ValueError as error:
@@ -123,36 +131,36 @@ def read_jsonl(data: bytes, name: str) -> list[Record]:
 
 def _object(line: str) -> dict[str, Any]:
     if len(line) > MAX_LINE_CHARS:
-        raise ValueError(f"a line has more than {MAX_LINE_CHARS:,} characters")
+        raise ValueError(say("a line has more than {max_line_chars:,} characters", max_line_chars=MAX_LINE_CHARS))
     try:
         value = json.loads(
             line, parse_constant=_refused, parse_int=_whole, parse_float=_decimal, object_pairs_hook=_no_key_twice
         )
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error.msg} (column {error.colno})") from None
+        raise ValueError(say("is not JSON: {msg} (column {colno})", msg=error.msg, colno=error.colno)) from None
     except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        raise ValueError(say("is nested too deeply")) from None
     if not isinstance(value, dict):
-        raise ValueError("must be a JSON object")
+        raise ValueError(say("must be a JSON object"))
     return value
 
 
 def _refused(word: str) -> Any:
-    raise ValueError(f"{word} is not a number that can be used")
+    raise ValueError(say("{word} is not a number that can be used", word=word))
 
 
 def _whole(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number has more than {MAX_DIGITS} characters")
+        raise ValueError(say("a number has more than {max_digits} characters", max_digits=MAX_DIGITS))
     return int(text)
 
 
 def _decimal(text: str) -> float:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number has more than {MAX_DIGITS} characters")
+        raise ValueError(say("a number has more than {max_digits} characters", max_digits=MAX_DIGITS))
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"number {text} is too large")
+        raise ValueError(say("number {text} is too large", text=text))
     return value
 
 
@@ -160,5 +168,5 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"key {shown(next(key for key in keys if keys.count(key) > 1))} is given twice")
+        raise ValueError(say("key {key} is given twice", key=shown(next(key for key in keys if keys.count(key) > 1))))
     return made

@@ -115,7 +115,7 @@ def checked_run_id(run_id: str) -> str:
         InvalidProblem: not 1 to 80 letters, digits, '-', '.', '_'.
     """
     if not _RUN_ID.match(run_id):
-        raise InvalidProblem.of("run-id", run_id, "must be 1 to 80 letters, digits, '-', '.' or '_'")
+        raise InvalidProblem.of("run-id", run_id, say("must be 1 to 80 letters, digits, '-', '.' or '_'"))
     return run_id
 
 

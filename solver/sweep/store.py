@@ -181,7 +181,7 @@ class Store:
     def __init__(self, path: Path, must_exist: bool = False) -> None:
         self.path = path
         if must_exist and not path.exists():
-            raise InvalidProblem.of("store", str(path), "has no runs yet: no such file")
+            raise InvalidProblem.of("store", str(path), say("has no runs yet: no such file"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -219,9 +219,9 @@ class Store:
         (owner,) = self._db.execute("PRAGMA application_id").fetchone()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if owner not in (0, _APPLICATION_ID) or (owner == 0 and self._tables()):
-            raise InvalidProblem.of("store", str(self.path), "is a database of another program")
+            raise InvalidProblem.of("store", str(self.path), say("is a database of another program"))
         if version > len(_STEPS):
-            raise InvalidProblem.of("store", str(self.path), "was made by a later version of this program")
+            raise InvalidProblem.of("store", str(self.path), say("was made by a later version of this program"))
         if version == len(_STEPS):
             return
         with self._transaction():
@@ -256,7 +256,7 @@ class Store:
         row = self._db.execute("SELECT body FROM snapshot WHERE sha256 = ?", (digest,)).fetchone()
         body = zlib.decompress(row[0]) if row is not None else b""
         if row is None or sha256(body) != digest:
-            raise InvalidProblem.of("store", digest[:12], "this snapshot is missing or damaged")
+            raise InvalidProblem.of("store", digest[:12], say("this snapshot is missing or damaged"))
         return body
 
     def register(
@@ -285,7 +285,13 @@ class Store:
         with self._transaction():
             if self._db.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone():
                 raise InvalidProblem.of(
-                    "run-id", run_id, f"exists already; go on with: solver-cli whatif resume {run_id}{self.option}"
+                    "run-id",
+                    run_id,
+                    say(
+                        "exists already; go on with: solver-cli whatif resume {run_id}{option}",
+                        run_id=run_id,
+                        option=self.option,
+                    ),
                 )
             self._db.execute(
                 "INSERT INTO run (run_id, state, created_at, requested_by, process, solver_version, ortools_version, "
@@ -322,7 +328,9 @@ class Store:
         row = self._db.execute(f"SELECT {_RUN_COLUMNS} FROM run WHERE run_id = ?", (run_id,)).fetchone()
         if row is None:
             known = [run.run_id for run in self.runs()]
-            raise UnknownName([Violation("run", shown(run_id), "no such run in this store" + nearest(run_id, known))])
+            raise UnknownName(
+                [Violation("run", shown(run_id), say("no such run in this store") + nearest(run_id, known))]
+            )
         return _run(row)
 
     def runs(self) -> list[Run]:

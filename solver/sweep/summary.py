@@ -151,6 +151,8 @@ class Matrix:
 RIG = "rig"
 """Not a column but what a buyer looks for first: '4x rtx-a6000', and the power limit where it is below the TDP."""
 MOST_CELLS = 10_000
+NO_PLAN = ("infeasible", "no_answer", "failed")
+"""What stands in a cell of `RIG` where there is no plan."""
 
 
 def matrices(store: Store, run: Run, file: ScenarioFile, column: str = RIG) -> list[Matrix]:

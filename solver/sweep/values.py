@@ -15,6 +15,7 @@ from typing import Any, Literal
 from solver.catalog.amounts import parse_cny
 from solver.domain import units
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.units import plain_number
 from solver.sweep.questions import FIELDS, checked_path
 
@@ -89,7 +90,7 @@ def read_cell(path: str, text: str) -> Any:
             return True
         if text.lower() in ("false", "no", "0"):
             return False
-        raise InvalidProblem.of(path, text, "must be true or false")
+        raise InvalidProblem.of(path, text, say("must be true or false"))
     if form == "words":
         return [word for word in re.split(r"[\s,;|]+", text) if word]
     if form == "numbers":
@@ -106,11 +107,11 @@ def read_value(path: str, value: Any) -> Any:
     if isinstance(value, str) and form_of(path)[0] == "money":
         return plain_number(parse_cny(value, path))
     if isinstance(value, Mapping):
-        raise InvalidProblem.of(path, None, "must be a value or a list")
+        raise InvalidProblem.of(path, None, say("must be a value or a list"))
     if isinstance(value, list):
         return [read_value(path, each) if not isinstance(each, list) else each for each in value]
     if isinstance(value, Decimal):  # as the reader keeps a number that a float would change
-        raise InvalidProblem.of(path, str(value), "has more digits than any figure here")
+        raise InvalidProblem.of(path, str(value), say("has more digits than any figure here"))
     return value
 
 
@@ -129,14 +130,14 @@ def decimal_of(value: Any, field: str) -> Decimal:
                     return number
         except (InvalidOperation, ValueError):
             pass
-    raise InvalidProblem.of(field, value if isinstance(value, (str, int, float)) else None, "must be a number")
+    raise InvalidProblem.of(field, value if isinstance(value, (str, int, float)) else None, say("must be a number"))
 
 
 def rounded(path: str, value: Decimal) -> int | float:
     """A computed value in the path's own unit: money to the fen, whole numbers to one, each half up."""
     form, places = form_of(path)
     if form not in ("money", "number", "whole"):
-        raise InvalidProblem.of(path, None, "is not a number, so it has no factor and no draw")
+        raise InvalidProblem.of(path, None, say("is not a number, so it has no factor and no draw"))
     return plain_number(value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 
@@ -153,7 +154,9 @@ def factor_of(value: Any, path: str) -> Decimal:
         factor = decimal_of(value, field)
     if not 0 < factor <= 1000:
         raise InvalidProblem.of(
-            field, value if isinstance(value, (str, int, float)) else None, "must be a factor above 0, at most 1,000"
+            field,
+            value if isinstance(value, (str, int, float)) else None,
+            say("must be a factor above 0, at most 1,000"),
         )
     return factor
 
@@ -164,22 +167,26 @@ class Range:
     def __init__(self, path: str, spec: Mapping[str, Any]) -> None:
         extra = set(spec) - {"from", "to", "step", "count"}
         if extra or not {"from", "to"} <= set(spec) or ("step" in spec) == ("count" in spec):
-            raise InvalidProblem.of(path, None, "a range has from, to and step, or from, to and count")
+            raise InvalidProblem.of(path, None, say("a range has from, to and step, or from, to and count"))
         self.path = path
         self.start = _amount(path, spec["from"])
         stop = _amount(path, spec["to"])
         if "count" in spec:
             count = spec["count"]
             if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MOST_STEPS:
-                raise InvalidProblem.of(f"{path}.count", count, f"must be a whole number from 2 to {MOST_STEPS:,}")
+                raise InvalidProblem.of(
+                    f"{path}.count",
+                    count,
+                    say("must be a whole number from 2 to {most_steps:,}", most_steps=MOST_STEPS),
+                )
             self.size, self.step = count, (stop - self.start) / (count - 1)
         else:
             self.step = _amount(path, spec["step"])
             if self.step == 0 or (stop - self.start) * self.step < 0:
-                raise InvalidProblem.of(f"{path}.step", str(self.step), "must lead from `from` to `to`")
+                raise InvalidProblem.of(f"{path}.step", str(self.step), say("must lead from `from` to `to`"))
             self.size = int((stop - self.start) // self.step) + 1
         if self.size > MOST_STEPS:
-            raise InvalidProblem.of(path, None, f"has more than {MOST_STEPS:,} values")
+            raise InvalidProblem.of(path, None, say("has more than {most_steps:,} values", most_steps=MOST_STEPS))
 
     def __len__(self) -> int:
         """How many values."""

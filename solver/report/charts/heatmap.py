@@ -14,10 +14,9 @@ from solver.report.charts.canvas import LINE, WIDE, box, canvas, fitted, label, 
 from solver.report.charts.words import swept_name
 from solver.report.markup import coordinate, h
 from solver.report.wording import number
-from solver.sweep.summary import Matrix
+from solver.sweep.summary import NO_PLAN, Matrix
 
 MOST_NAMED = 15
-_NO_PLAN = ("infeasible", "no_answer", "failed")
 
 
 def rigs_of(maps: Iterable[Matrix]) -> list[str]:
@@ -28,7 +27,7 @@ def rigs_of(maps: Iterable[Matrix]) -> list[str]:
 
 def _rig(cell: Any) -> str:
     """The rig in a cell; empty where there is no plan."""
-    return "" if cell is None or cell in _NO_PLAN else str(cell).partition(" @")[0]
+    return "" if cell is None or cell in NO_PLAN else str(cell).partition(" @")[0]
 
 
 def heatmap_chart(matrix: Matrix, rigs: Sequence[str], number_: int = 1, width: float = WIDE) -> Element:

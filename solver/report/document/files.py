@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.report.charts.canvas import FILE_CSS
 from solver.report.document.chapter import Report
 from solver.report.document.page import page
@@ -29,11 +30,11 @@ def checked_output(text: str) -> Path:
     """
     path = Path(text)
     if path.suffix.lower() not in FORMS:
-        raise InvalidProblem.of("--output", text, f"must end in {', '.join(FORMS)}")
+        raise InvalidProblem.of("--output", text, say("must end in {names}", names=", ".join(FORMS)))
     if not path.parent.is_dir():
-        raise InvalidProblem.of("--output", text, "no such folder")
+        raise InvalidProblem.of("--output", text, say("no such folder"))
     if path.is_dir():
-        raise InvalidProblem.of("--output", text, "is a folder, a file is needed")
+        raise InvalidProblem.of("--output", text, say("is a folder, a file is needed"))
     return path
 
 
@@ -55,7 +56,9 @@ def write_charts(report: Report, folder: Path) -> list[Path]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise InvalidProblem.of("--charts", str(folder), f"cannot be made: {error.strerror}") from None
+        raise InvalidProblem.of(
+            "--charts", str(folder), say("cannot be made: {strerror}", strerror=error.strerror)
+        ) from None
     found = []
     for chart in report.charts:
         path = folder / f"{chart.get('data-chart')}.svg"
@@ -70,7 +73,9 @@ def _write(path: Path, text: str, option: str) -> None:
         partial.write_bytes(text.encode())
         partial.replace(path)
     except OSError as error:
-        raise InvalidProblem.of(option, str(path), f"cannot be written: {error.strerror}") from None
+        raise InvalidProblem.of(
+            option, str(path), say("cannot be written: {strerror}", strerror=error.strerror)
+        ) from None
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import Alternative, Explanation, Frontier
+from solver.domain.language import say
 from solver.domain.plan import Notice, Result
 from solver.domain.records import Record
 
@@ -41,34 +42,34 @@ def parse_document(data: bytes, name: str) -> Document:
             parse_float=_number,
         )
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
-        raise InvalidProblem.of(name, None, f"is not JSON: {reason}") from None
+        reason = say("nested too deep") if isinstance(error, RecursionError) else str(error)[:100]
+        raise InvalidProblem.of(name, None, say("is not JSON: {reason}", reason=reason)) from None
     if not isinstance(document, dict):
-        raise InvalidProblem.of(name, None, "must be a JSON object")
+        raise InvalidProblem.of(name, None, say("must be a JSON object"))
     return document
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Document:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is given twice")
+        raise ValueError(say("a key is given twice"))
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(say("{constant} is no number", constant=constant))
 
 
 def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise ValueError("a number has too many digits")
+        raise ValueError(say("a number has too many digits"))
     return int(text)
 
 
 def _number(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ValueError("a number is too large")
+        raise ValueError(say("a number is too large"))
     return value
 
 
@@ -103,7 +104,7 @@ def alternatives_of_document(document: Mapping[str, Any], name: str) -> tuple[Al
     if given is None:
         return None
     if not isinstance(given, list):
-        raise InvalidProblem.of(f"{name}: alternatives", None, "must be a list")
+        raise InvalidProblem.of(f"{name}: alternatives", None, say("must be a list"))
     return tuple(_made(Alternative, lambda each=each: each, name) for each in given)  # type: ignore[misc]
 
 
@@ -115,7 +116,7 @@ def explanation_of_document(document: Mapping[str, Any], code_of: Callable[[str]
     """
     inner = document.get("result")
     if not isinstance(inner, dict):
-        raise InvalidProblem.of(f"{name}: result", None, "must be a group of named fields")
+        raise InvalidProblem.of(f"{name}: result", None, say("must be a group of named fields"))
     result = result_of_document(inner, code_of, name)
     return _made(
         Explanation, lambda: {**_without(document, "schema_version", "status", "result"), "result": result}, name
@@ -142,4 +143,6 @@ def _made(record: type[R], fields: Callable[[], Any], name: str) -> R:
         faults = from_validation_error(error).violations
         raise InvalidProblem(Violation(f"{name}: {v.field}", v.value, v.allowed) for v in faults) from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidProblem.of(name, None, f"is not a document of ours: {type(error).__name__} {error}") from None
+        raise InvalidProblem.of(
+            name, None, say("is not a document of ours: {name} {error}", name=type(error).__name__, error=error)
+        ) from None

@@ -9,6 +9,7 @@ import datetime
 import os
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 
 PLAN = "plan.json"
 EXPLAIN = "explain.json"
@@ -36,7 +37,9 @@ def source_date() -> datetime.datetime | None:
         return None
     if text.isascii() and text.isdecimal() and 315_532_800 <= int(text[:12]) < 4_354_819_200 and len(text) <= 12:
         return datetime.datetime.fromtimestamp(int(text), datetime.UTC)
-    raise InvalidProblem.of("SOURCE_DATE_EPOCH", text, "must be seconds since 1970, of a day between 1980 and 2107")
+    raise InvalidProblem.of(
+        "SOURCE_DATE_EPOCH", text, say("must be seconds since 1970, of a day between 1980 and 2107")
+    )
 
 
 def today() -> datetime.date:

@@ -182,19 +182,19 @@ def read_xlsx(data: bytes) -> list[Cells]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as given:
             if sum(part.file_size for part in given.infolist()) > _LARGEST_PART:
-                raise ValueError("is too large")
+                raise ValueError(say("is too large"))
         book = load_workbook(io.BytesIO(data))
         sheet = book.worksheets[0]
         rows: list[Cells] = []
         for row in sheet.iter_rows():
             if any(cell.data_type == "f" for cell in row):
-                raise ValueError(f"row {row[0].row} holds a formula")
+                raise ValueError(say("row {row} holds a formula", row=row[0].row))
             rows.append(tuple("" if cell.value is None else str(cell.value) for cell in row))
         return rows
     except ValueError:
         raise
     except Exception as error:  # openpyxl lets through whatever its parsers raise
-        raise ValueError(f"is not a workbook ({type(error).__name__})") from None
+        raise ValueError(say("is not a workbook ({name})", name=type(error).__name__)) from None
 
 
 def written_at(as_of: datetime.date) -> datetime.datetime:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.plan import Plan
 from solver.domain.problem import Problem
 
@@ -86,8 +87,14 @@ def accumulation(problem: Problem, plan: Plan, global_batch: int | None) -> int:
     raise InvalidProblem.of(
         "--global-batch",
         global_batch,
-        f"must be a multiple of {each:,}, which the plan trains at once ({plan.card_count} cards x micro-batch "
-        f"{plan.micro_batch}); nearest: {near}",
+        say(
+            "must be a multiple of {each:,}, which the plan trains at once ({card_count} cards x micro-batch "
+            "{micro_batch}); nearest: {near}",
+            each=each,
+            card_count=plan.card_count,
+            micro_batch=plan.micro_batch,
+            near=near,
+        ),
     )
 
 
