@@ -210,9 +210,9 @@ def check_headline(report: CheckReport) -> tuple[str, list[str]]:
         headline = say("cannot be vouched for: {rig} has no full price", rig=title)
     details = [
         say(
-            "{limit}: {used} at least {capacity} {unit}, {by} {unit} too few"
+            message("{limit}: {used} at least {capacity} {unit}, {by} {unit} too few")
             if row.at_least
-            else "{limit}: {used} of {capacity} {unit}, {by} {unit} too many",
+            else message("{limit}: {used} of {capacity} {unit}, {by} {unit} too many"),
             limit=limit_words(row.limit, row.part),
             used=number(row.used),
             capacity=number(row.capacity),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from solver.domain.language import language, message, say
+from solver.domain.language import language, message, message_as, say
 from solver.domain.plan import Result
 from solver.domain.records import Interval
 
@@ -77,7 +77,7 @@ TAG_WORDS = {
 """How far a figure of a workload can be trusted."""
 
 
-USAGE_COLUMNS = (message("limit"), message("used"), message("allowed"), message("headroom"), message("unit"))
+USAGE_COLUMNS = (message("limit"), message_as("column", "used"), message("allowed"), message("headroom"), message("unit"))
 
 
 STATE_WORDS = {
