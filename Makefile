@@ -73,14 +73,8 @@ test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (ne
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency
 	$(PY) -m benchmarks.soak --minutes $(MINUTES)
 
-messages: $(VENV)/.dev ## find the texts of the code, update solver/locale and compile it; then translate what it names
-	@new=$$(mktemp) && trap 'rm -f "$$new"' EXIT && \
-	$(BIN)/pybabel -q extract -k say -k message -k say_many:1,2 -k message_many:1,2 -k message_as:1c,2 --no-default-keywords --no-location \
-	--no-wrap --sort-output --omit-header -o "$$new" solver server && \
-	for po in solver/locale/*/LC_MESSAGES/solver.po; do \
-	lang=$$(basename $$(dirname $$(dirname $$po))); \
-	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --omit-header --ignore-obsolete -D solver -l $$lang -i "$$new" -o $$po && \
-	$(BIN)/pybabel -q compile -l $$lang -i $$po -o $${po%.po}.mo; done
+messages: $(VENV)/.dev ## bring solver/locale after the texts of the code, and name what waits for a translation
+	$(PY) -m tests.messages
 
 proto: $(VENV)/.dev ## generate solver/api/v1 from proto/ again
 	$(call protoc,.)

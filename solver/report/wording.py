@@ -77,7 +77,13 @@ TAG_WORDS = {
 """How far a figure of a workload can be trusted."""
 
 
-USAGE_COLUMNS = (message("limit"), message_as("column", "used"), message("allowed"), message("headroom"), message("unit"))
+USAGE_COLUMNS = (
+    message("limit"),
+    message_as("column", "used"),
+    message("allowed"),
+    message("headroom"),
+    message("unit"),
+)
 
 
 STATE_WORDS = {

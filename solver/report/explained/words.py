@@ -150,13 +150,11 @@ def miss_words(card: CardAccount) -> str:
     miss = card.miss
     if miss is None:
         return ""
+    few = message("{limit} {used} of at least {capacity} {unit}")
+    many = message("{limit} {used} of {capacity} {unit}")
     broken = listed(
         say(
-            (
-                message("{limit} {used} of at least {capacity} {unit}")
-                if row.at_least
-                else message("{limit} {used} of {capacity} {unit}")
-            ),
+            few if row.at_least else many,
             limit=limit_words(row.limit, row.part),
             used=_measure(row.used),
             capacity=_measure(row.capacity),
