@@ -2,7 +2,7 @@
 
 Texts are found with Babel in the calls of `say`, `say_many`, `message`, `message_many` and `message_as`. What is new
 stands in the .po files without a translation afterwards, what is gone is dropped; the .mo files that the program reads
-are compiled from them. Modify this module when texts are marked in another way; docs/languages.md tells how to translate.
+are compiled from them. Modify this module when texts are marked in another way; docs/languages.md tells more.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def main() -> int:
         buffer = io.BytesIO()
         write_po(buffer, made, width=0, no_location=True, sort_output=True, omit_header=True)
         plurals = f'"Plural-Forms: {made.plural_forms}\\n"\n'
-        header = f'msgid ""\nmsgstr ""\n"Language: {folder.name}\\n"\n{plurals}"Content-Type: text/plain; charset=utf-8\\n"\n'
+        header = f'msgid ""\nmsgstr ""\n"Language: {folder.name}\\n"\n{plurals}'
+        header += '"Content-Type: text/plain; charset=utf-8\\n"\n'
         (folder / "LC_MESSAGES" / "solver.po").write_bytes(header.encode() + b"\n" + buffer.getvalue())
         (folder / "LC_MESSAGES" / "solver.mo").write_bytes(compiled(catalogue(folder.name)))
         for text in made:

@@ -21,8 +21,8 @@ STALE_AFTER_DAYS = 365
 MOST_NAMES = 30
 AVAILABILITY = (
     message(
-        "Named in the US export rule of 2023-10-17 for China; quoted above 18,000 CNY after it. The price offered in this "
-        "catalogue is older."
+        "Named in the US export rule of 2023-10-17 for China; quoted above 18,000 CNY after it. The price offered in "
+        "this catalogue is older."
     ),
     message(
         "Not legally sold new in China since 2022-09: exports of the A100 and H100 to China need a US licence (rule of "

@@ -1,4 +1,4 @@
-"""The inequalities of the limits, marked for translation: they stand in the docstrings of the rules, which nobody extracts.
+"""The inequalities of the limits, marked for translation: nobody extracts the docstrings of the rules.
 
 A limit that is added gets its line here; a test compares them.
 """
