@@ -7,6 +7,7 @@ are compiled from them. Modify this module when texts are marked in another way;
 
 from __future__ import annotations
 
+import datetime
 import io
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def catalogue(language: str) -> Catalog:
 
 def compiled(translated: Catalog) -> bytes:
     """The .mo file of a catalogue."""
+    # Without a date of their own, catalogues are of now, and no two of them would be alike.
+    translated.creation_date = translated.revision_date = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     buffer = io.BytesIO()
     write_mo(buffer, translated)
     return buffer.getvalue()
