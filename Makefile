@@ -22,7 +22,7 @@ protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports proto-check pytest test-extras proto proto-image soak oracle oracle-explain \
+.PHONY: help run test lint types imports proto-check pytest test-extras messages proto proto-image soak oracle oracle-explain \
 	fuzz histories whatif-equal whatif-kill bench bench-quick clean
 .DELETE_ON_ERROR:
 
@@ -72,6 +72,9 @@ test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (ne
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency
 	$(PY) -m benchmarks.soak --minutes $(MINUTES)
+
+messages: $(VENV)/.dev ## bring solver/locale after the texts of the code, and name what waits for a translation
+	$(PY) -m tests.messages
 
 proto: $(VENV)/.dev ## generate solver/api/v1 from proto/ again
 	$(call protoc,.)

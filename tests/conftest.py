@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,11 @@ from typing import Any
 import pytest
 
 from solver.cli import main
+
+os.environ["SOLVER_CLI_LANG"] = "en"  # whatever the locale of who runs the tests; children of tests inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script: programs that tests start would be deaf to the Ctrl-C they are tested with.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

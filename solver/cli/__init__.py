@@ -66,7 +66,7 @@ class _LazyGroup(SpokenGroup):
     ),
     epilog="Examples: solver-cli optimize --budget 300000 --goal batch ; solver-cli COMMAND --help",
 )
-@click.version_option(__version__, prog_name="solver-cli")
+@click.version_option(__version__, prog_name="solver-cli", cls=SpokenOption, help=message("Show the version and exit."))
 @click.option(
     "--lang",
     cls=SpokenOption,

@@ -31,7 +31,7 @@ Stop = threading.Event
 
 def save_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a saved answer."""
-    section = "Saved answer"
+    section = message("Saved answer")
     for names, settings in reversed(
         (
             (

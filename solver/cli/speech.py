@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from solver.domain.errors import InvalidProblem
-from solver.domain.language import LANGUAGES, LOCALE, language_of, message, say, speaking
+from solver.domain.language import LANGUAGES, LOCALE, language_of, message, message_many, say, speaking
 
 VARIABLE = "SOLVER_CLI_LANG"
 
@@ -129,3 +129,38 @@ def write_examples(epilog: str | None, formatter: click.HelpFormatter) -> None:
 
 
 EXAMPLES = (message("Example"), message("Examples"))
+CLICK = (
+    message("Usage:"),
+    message("Options"),
+    message("Commands"),
+    message("Positional arguments"),
+    message("Show this message and exit."),
+    message("Show the version and exit."),
+    message("%(prog)s, version %(version)s"),
+    message("Error: {message}"),
+    message("Try '{command} {option}' for help."),
+    message("Invalid value: {message}"),
+    message("Invalid value for {param_hint}: {message}"),
+    message("Missing command."),
+    message("Missing argument"),
+    message("Missing option"),
+    message("Missing parameter"),
+    message("Missing parameter: {param_name}"),
+    message("No such option {name!r}."),
+    message("No such command {name!r}."),
+    message("Argument {name!r} takes {nargs} values."),
+    message("Option {name!r} does not take a value."),
+    message("Choose from:\n\t{choices}"),
+    message("{value!r} is not a valid {number_type}."),
+    message("{value} is not in the range {range}."),
+    message("default: {default}"),
+    message("unknown error"),
+)
+"""Click's own words, which it looks up in the catalogue that `conversation` points it at."""
+CLICK_COUNTED = (
+    message_many("{value!r} is not {choice}.", "{value!r} is not one of {choices}."),
+    message_many("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments."),
+    message_many("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})"),
+    message_many("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)"),
+    message_many("Takes {nargs} values but 1 was given.", "Takes {nargs} values but {len} were given."),
+)

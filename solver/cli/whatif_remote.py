@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from solver.cli.interruption import EXIT_INTERRUPTED, raised
 from solver.cli.output import console
 from solver.cli.remote import Server, remote
 from solver.cli.whatif import (
     EXIT_BROKEN,
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     Talk,
     library_of_options,
     print_run,
     store_path,
-    terminable,
     write_outputs,
 )
 from solver.domain.errors import InvalidProblem, ServerUnavailable
@@ -109,7 +108,7 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
     with Store(store_path(options["store"])) as store:
         talk = Talk(quiet or options["form"] != "table")
         try:
-            with terminable(), talk:
+            with raised(), talk:
                 own = _patient(lambda: mirrored(store, client, run_id), options["patience"])
                 status = follow(store, own, client, talk.report, options["patience"])
         except KeyboardInterrupt:
@@ -117,7 +116,9 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
         except ServerUnavailable as error:
             stopped, code = say("{error}; the run goes on when the server does", error=error), EXIT_UNAVAILABLE
         if stopped:
-            click.echo(f"{stopped}\n{_ways_back(run_id, options['store'])}", err=True)
+            click.echo(
+                say("{stopped}\n{ways_back}", stopped=stopped, ways_back=_ways_back(run_id, options["store"])), err=True
+            )
             return code
         assert status is not None
         write_outputs(store, own, options)

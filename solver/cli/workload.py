@@ -14,6 +14,7 @@ from solver.cli.calibrate import command as calibrate
 from solver.cli.from_model import command as from_model
 from solver.cli.output import FORMAT_HELP, FORMATS, console
 from solver.cli.question import Choosable, GroupedCommand, GroupedOption, Whole, library_from
+from solver.cli.speech import SpokenGroup
 from solver.cli.workload_parts import folders, made_workload, tell_workload, workload_named
 from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import message, say
@@ -26,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group(
     "workload",
+    cls=SpokenGroup,
     help=message("Training jobs: the ready ones, one from a model's shape, or one fitted to measured steps."),
 )
 def command() -> None:

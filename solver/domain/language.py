@@ -15,9 +15,11 @@ from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
-LANGUAGES = ("en",)  # a language stands here once locale/ holds its catalogue: without one every text would fail
+LANGUAGES = ("en", "zh")
 LOCALE = Path(__file__).parent.parent / "locale"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+_CONTEXT_ENDS = "\x04"
+"""What stands between context and text in a compiled catalogue of gettext."""
 _language: ContextVar[str] = ContextVar("language", default="en")
 
 
@@ -59,9 +61,20 @@ def message(text: str) -> str:
     return text
 
 
+def message_as(context: str, text: str) -> str:
+    """As `message`, for a text that means another thing elsewhere: 'used' as a column is not 'used' of a card."""
+    return f"{context}{_CONTEXT_ENDS}{text}"
+
+
+def message_many(one: str, many: str) -> tuple[str, str]:
+    """Both texts as they are, marked for the catalogue as `say_many` says them."""
+    return one, many
+
+
 def say(message: str, /, **values: object) -> str:
     """The message in the language in force, with `{name}` fields filled in as `str.format` does."""
     said = message if _language.get() == "en" or not message else _catalogue(_language.get()).gettext(message)
+    said = said.rpartition(_CONTEXT_ENDS)[2]
     return said.format(**values) if values else said
 
 

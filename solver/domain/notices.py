@@ -19,6 +19,18 @@ from solver.domain.problem import Problem
 
 STALE_AFTER_DAYS = 365
 MOST_NAMES = 30
+AVAILABILITY = (
+    message(
+        "Named in the US export rule of 2023-10-17 for China; quoted above 18,000 CNY after it. The price offered in "
+        "this catalogue is older."
+    ),
+    message(
+        "Not legally sold new in China since 2022-09: exports of the A100 and H100 to China need a US licence (rule of "
+        "2022-08-26). The rule of 2023-10 covers it too."
+    ),
+    message("Not legally sold new in China since 2023-10: the US rule of that month covers it, effective 2023-10-23."),
+)
+"""What the shipped catalogue says of availability, marked for translation; a test holds the two together."""
 NOTICES: dict[str, tuple[str, ...]] = {
     "socket_load": (
         message(

@@ -208,11 +208,11 @@ def check_headline(report: CheckReport) -> tuple[str, list[str]]:
         headline = say("does not hold: {rig} breaks {limits}", rig=title, limits=listed(names))
     else:
         headline = say("cannot be vouched for: {rig} has no full price", rig=title)
+    few = message("{limit}: {used} at least {capacity} {unit}, {by} {unit} too few")
+    many = message("{limit}: {used} of {capacity} {unit}, {by} {unit} too many")
     details = [
         say(
-            "{limit}: {used} at least {capacity} {unit}, {by} {unit} too few"
-            if row.at_least
-            else "{limit}: {used} of {capacity} {unit}, {by} {unit} too many",
+            few if row.at_least else many,
             limit=limit_words(row.limit, row.part),
             used=number(row.used),
             capacity=number(row.capacity),

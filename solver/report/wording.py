@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from solver.domain.language import language, message, say
+from solver.domain.language import language, message, message_as, say
 from solver.domain.plan import Result
 from solver.domain.records import Interval
 
@@ -77,7 +77,35 @@ TAG_WORDS = {
 """How far a figure of a workload can be trusted."""
 
 
-USAGE_COLUMNS = (message("limit"), message("used"), message("allowed"), message("headroom"), message("unit"))
+USAGE_COLUMNS = (
+    message("limit"),
+    message_as("column", "used"),
+    message("allowed"),
+    message("headroom"),
+    message("unit"),
+)
+
+
+STATE_WORDS = {
+    "optimal": message("optimal"),
+    "feasible": message("feasible"),
+    "infeasible": message("infeasible"),
+    "no_answer": message("no_answer"),
+    "failed": message("failed"),
+    "open": message("open"),
+    "running": message("running"),
+    "finished": message("finished"),
+    "stopped": message("stopped"),
+    "cancelled": message("cancelled"),
+    "frontier": message("frontier"),
+    "cp-sat": message("cp-sat"),
+}
+"""How a scenario ended, how a run stands, and what answered: in English the codes themselves."""
+
+
+def state_words(state: str) -> str:
+    """How a scenario ended or a run stands, as the reader calls it."""
+    return say(STATE_WORDS.get(state, state))
 
 
 STATE_WORDS = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from solver.domain.language import say
+from solver.domain.notices import notice_words
 from solver.domain.plan import Plan, Result
 from solver.report.charts.canvas import NARROW, WIDE
 from solver.report.charts.limits import limits_chart, watts_chart
@@ -102,7 +103,7 @@ def _chapters(saved: Saved) -> Iterator[Chapter]:
         conflicts = tuple(map(_with_names, sections_of(explanation.model_copy(update={"cards": ()}))))
         yield Chapter("conflict", say("Why nothing fits, and the ways out"), sections=conflicts)
     if result.warnings:
-        yield Chapter("warnings", say("Warnings"), notes=tuple(notice.message for notice in result.warnings))
+        yield Chapter("warnings", say("Warnings"), notes=tuple(notice_words(notice) for notice in result.warnings))
     if result.plan is not None:
         yield Chapter(
             "figures",

@@ -129,15 +129,20 @@ def difference_words(difference: Difference | None) -> str:
     by, worse = abs(difference.worse_by), difference.worse_by > 0
     match difference.axis:
         case "batch":
-            return say("{n} samples fewer" if worse else "{n} samples more", n=number(by, 0))
+            form = message("{n} samples fewer") if worse else message("{n} samples more")
+            return say(form, n=number(by, 0))
         case "cost":
-            return say("{money} dearer" if worse else "{money} cheaper", money=yuan(round(by, 2)))
+            form = message("{money} dearer") if worse else message("{money} cheaper")
+            return say(form, money=yuan(round(by, 2)))
         case "epoch":
-            return say("{time} longer an epoch" if worse else "{time} shorter an epoch", time=duration(by))
+            form = message("{time} longer an epoch") if worse else message("{time} shorter an epoch")
+            return say(form, time=duration(by))
         case "wall_power":
-            return say("{n} W more" if worse else "{n} W less", n=number(by, 0))
+            form = message("{n} W more") if worse else message("{n} W less")
+            return say(form, n=number(by, 0))
         case "cost_per_sample":
-            return say("{money} a sample dearer" if worse else "{money} a sample cheaper", money=yuan(round(by, 2)))
+            form = message("{money} a sample dearer") if worse else message("{money} a sample cheaper")
+            return say(form, money=yuan(round(by, 2)))
 
 
 def miss_words(card: CardAccount) -> str:
@@ -145,9 +150,11 @@ def miss_words(card: CardAccount) -> str:
     miss = card.miss
     if miss is None:
         return ""
+    few = message("{limit} {used} of at least {capacity} {unit}")
+    many = message("{limit} {used} of {capacity} {unit}")
     broken = listed(
         say(
-            "{limit} {used} of at least {capacity} {unit}" if row.at_least else "{limit} {used} of {capacity} {unit}",
+            few if row.at_least else many,
             limit=limit_words(row.limit, row.part),
             used=_measure(row.used),
             capacity=_measure(row.capacity),

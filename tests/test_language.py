@@ -1,0 +1,234 @@
+"""Chinese and English: every text translated, nothing for programs changed, the reader's locale heard."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from solver.catalog import default_library
+from solver.domain.language import LANGUAGES, language_of, say, say_many, speaking
+from solver.domain.limits import LIMITS
+from solver.domain.notices import AVAILABILITY
+from solver.report.explained.inequalities import INEQUALITIES
+from solver.report.wording import yuan, yuan_in_full
+from tests.conftest import RunCli
+from tests.messages import LOCALE, catalogue, compiled, found, updated
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+TRANSLATED = [language for language in LANGUAGES if language != "en"]
+
+
+def _process(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from solver.cli import main; main()", *map(str, arguments)]
+    root = Path(__file__).parents[1]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=root)
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    return sorted((name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_text_is_translated(language: str) -> None:
+    """Tests that the catalogue has exactly the texts of the code, all translated with the same fields."""
+    held = catalogue(language)
+    wanted = {(text.id, text.context) for text in found() if text.id}
+    assert len(wanted) > 1000
+    assert {(text.id, text.context) for text in held if text.id} == wanted, "run `make messages`"
+    for text in held:
+        if not text.id:
+            continue
+        assert text.string, f"not translated: {text.id!r}"
+        assert not text.fuzzy, text.id
+        forms = text.id if isinstance(text.id, tuple) else (text.id,)
+        said = text.string if isinstance(text.string, tuple) else (text.string,)
+        for form in said:
+            assert _fields(form) in [_fields(each) for each in forms], (text.id, form)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_what_the_program_reads_is_what_was_translated(language: str) -> None:
+    """Tests that the .mo file was compiled from the .po file, and that `make messages` would change nothing."""
+    assert (LOCALE / language / "LC_MESSAGES" / "solver.mo").read_bytes() == compiled(catalogue(language))
+    assert compiled(updated(language)) == compiled(catalogue(language))
+
+
+def test_texts_that_stand_elsewhere_are_marked() -> None:
+    """Tests the lists of texts that no call shows: inequalities of limits, availability in the shipped catalogue."""
+    assert set(INEQUALITIES) == {limit.inequality for limit in LIMITS}
+    library = default_library()
+    assert set(AVAILABILITY) == {card.availability for card in library.catalog.cards if card.availability}
+
+
+def test_say() -> None:
+    """Tests fields, counts and contexts in both languages."""
+    for language, one, many, used, column in (
+        ("en", "1 epoch", "2 epochs", "used", "used"),
+        ("zh", "1 轮", "2 轮", "二手", "占用"),
+    ):
+        with speaking(language):
+            assert say_many("{count} epoch", "{count} epochs", 1) == one
+            assert say_many("{count} epoch", "{count} epochs", 2) == many
+            assert say("used") == used
+            assert say("column\x04used") == column
+    with pytest.raises(ValueError, match="must be one of en, zh"), speaking("fr"):
+        pass
+
+
+def test_money_in_the_readers_habit() -> None:
+    """Tests that tens of thousands are used where they are exact, and never round."""
+    with speaking("zh"):
+        assert yuan(103_500) == "10.35 万元"
+        assert yuan_in_full(103_500) == "10.35 万元（103,500 元）"
+        assert yuan(103_501) == "103,501 元"
+        assert yuan(9_999) == "9,999 元"
+    assert yuan(103_500) == "103,500 CNY"
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh"}, "zh"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_MESSAGES": "zh_TW.UTF-8", "LANG": "C"}, "zh"),
+        ({"LC_ALL": "", "LANG": "zh_CN.GB18030"}, "zh"),
+        ({"LANG": "fr_FR.UTF-8"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_locale_is_heard(environment: dict[str, str], language: str) -> None:
+    """Tests which language a locale stands for."""
+    assert language_of(environment) == language
+
+
+def test_a_locale_of_a_process() -> None:
+    """Tests a whole process under a Chinese locale, and the option against it; also behind the command."""
+    environment = {"LANG": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    for more, said in (([], "总批大小"), (["--lang", "en"], "total batch"), (["--lang=zh"], "总批大小")):
+        ran = _process("optimize", "--budget", 300000, *more, environment=environment)
+        assert said in ran.stdout
+
+
+def test_a_language_nobody_speaks(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests one clear line for an unknown language, by option and by variable."""
+    ran = run_cli("optimize", "--lang", "fr")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == 'Error: --lang = "fr": must be one of en, zh\n'
+    monkeypatch.setenv("SOLVER_CLI_LANG", "klingon")
+    assert 'SOLVER_CLI_LANG = "klingon": must be one of en, zh' in run_cli("optimize").err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("optimize", "--budget", 300000, "--goal", "epoch"),
+        ("optimize", "--budget", 1000),
+        ("explain", "--budget", 60000, "--min-batch", 24),
+        ("check", "--card", "rtx-4090-blower", "--count", 4, "--power-limit", 450),
+        ("catalog", "show", "rtx-a6000"),
+        ("workload", "show", "llama-7b"),
+    ],
+)
+def test_programs_are_spoken_to_in_one_language(run_cli: RunCli, command: tuple[object, ...]) -> None:
+    """Tests that JSON has the same keys and values in both languages, but for the time it took."""
+
+    def plain(text: str) -> object:
+        return json.loads(re.sub(r'"(\w*_ms|wall_ms|elapsed_s)": [\d.]+', r'"\1": 0', text))
+
+    english, chinese = (run_cli(*command, "--format", "json", "--lang", language) for language in ("en", "zh"))
+    assert english.code == chinese.code
+    assert plain(english.out) == plain(chinese.out)
+
+
+_OURS = re.compile(
+    r"""solver-cli(\ [-a-z]+)*|ZeRO|NVLink|PCIe|GDDR\d\w*|JSON\ Schema|Hugging\ Face|DeepSpeed|FlashAttention|CP-SAT
+    |--?[a-z][-a-z0-9]*(\|[-a-z]+)*|[A-Z0-9]{2,}([|.,=_/-][A-Z0-9]+)*|https?://\S+|\S*[/_.=\[\]]\S*
+    |\S+\.(csv|ya?ml|json)|[a-z0-9.]+(-[a-z0-9.]+)+""",
+    re.VERBOSE,
+)
+_KEPT = set(
+    # ids, codes and commands that people type, and units
+    """batch epoch value cost watts low expected high measured calibrated estimated assumed optimizer param none new
+    used ms mm MiB bf fp inline local dask rig rtx own tied gated plain with without yes no sudo sh undo id fit range
+    tcp tls source use store best optimise optimize check explain frontier catalog list show validate whatif run
+    resume status diff replay prune init schema cancel workload calibrate verify report completion
+    llama mistral qwen chatglm gptj gpt ulimit shell locale bearer token
+    RTX Ada blower Radeon Pro Blackwell Max Adam Parquet Dask Excel Titanium Platinum Gold Ctrl Markdown""".split()
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (name, *rest, "--help")
+        for name, *rest in (
+            ["optimize"], ["check"], ["explain"], ["frontier"], ["catalog"], ["catalog", "list"],
+            ["catalog", "validate"],
+            ["whatif"], ["whatif", "run"], ["whatif", "resume"], ["whatif", "show"], ["whatif", "diff"],
+            ["whatif", "replay"], ["whatif", "prune"], ["workload"], ["workload", "from-model"],
+            ["workload", "calibrate"], ["verify"], ["report"],
+        )
+    ]
+    + [
+        ("--help",),
+        ("optimize", "--budget", "30x"),
+        ("optimize", "--budget", 1000),
+        ("optimize", "--goal", "best"),
+        ("optimise",),
+        ("optimize", "--budget"),
+        ("explain", "--budget", 60000, "--min-batch", 24),
+        ("frontier", "--budget", 300000),
+        ("check", "--card", "rtx-a6000", "--count", 4, "--budget", 100000),
+        ("catalog", "show", "rtx-a600"),
+        ("whatif", "status", "x", "--store", "/nowhere/at/all.sqlite"),
+        ("verify", "/nowhere/at/all"),
+    ],
+    ids=lambda command: " ".join(str(word) for word in command),
+)  # fmt: skip
+def test_no_english_is_left(command: tuple[object, ...]) -> None:
+    """Tests that what is printed in Chinese has no English word but ids, codes, units and names of products."""
+    # In a process of its own: Click keeps the help option in the language in which it was first asked for.
+    ran = _process("--lang", "zh", *command)
+    text = printed = ran.stdout + ran.stderr
+    # Examples are commands; names and sources of the catalogue are in the language they were written in.
+    text = re.sub(r"(?ms)^示例：?:?\n.*", "", text).replace("Guide base system, 2 kW Platinum", "")
+    text = re.sub(r"(?m)^(用法：|  solver-cli).*$|^.*(the guide \(no vendor|named\)).*$", "", text)
+    words = re.findall(r"[A-Za-z]{2,}", _OURS.sub(" ", text))
+    left = sorted({word for word in words if word not in _KEPT})
+    assert re.search(r"[\u4e00-\u9fff]", printed)
+    assert not left, (left, text)
+
+
+def test_answers_in_chinese(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests a whole way in Chinese: the answer, saved, verified, reported; a run of what-ifs."""
+    folder = tmp_path / "方案"
+    ran = run_cli("optimize", "--budget", 300000, "--save", folder, "--lang", "zh")
+    assert ran.code == 0, ran.err
+    assert "23.2 万元（232,000 元）" in ran.out
+    assert "在中国没有合法的全新销售" in ran.out
+    assert run_cli("verify", folder, "--lang", "zh").code == 0
+    assert run_cli("verify", folder, "--lang", "en").code == 0, "what was saved in one language holds in the other"
+    page = tmp_path / "r.html"
+    assert run_cli("report", folder, "-o", page, "--lang", "zh").code == 0
+    html = page.read_text(encoding="utf-8")
+    assert 'lang="zh' in html
+    assert "A100 80GB PCIe" in html
+    assert "最大总批" in html
+    assert re.search(r"<h[1-3][^>]*>[A-Za-z ]+</h[1-3]>", html) is None
+    plan = folder / "plan.json"
+    plan.write_text(plan.read_text(encoding="utf-8").replace("232000", "232001", 1), encoding="utf-8")
+    off = run_cli("verify", folder, "--lang", "zh")
+    assert off.code == 3
+    assert "232,001" in off.out or "232001" in off.out
+    store = tmp_path / "s.sqlite"
+    told = run_cli("whatif", "run", EXAMPLES / "guide-budgets.yaml", "--store", store, "--lang", "zh")
+    assert told.code == 0
+    assert "情景" in told.out
+    assert "cost CNY" not in told.out
