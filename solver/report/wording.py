@@ -97,28 +97,7 @@ STATE_WORDS = {
     "finished": message("finished"),
     "stopped": message("stopped"),
     "cancelled": message("cancelled"),
-    "frontier": message("frontier"),
-    "cp-sat": message("cp-sat"),
-}
-"""How a scenario ended, how a run stands, and what answered: in English the codes themselves."""
-
-
-def state_words(state: str) -> str:
-    """How a scenario ended or a run stands, as the reader calls it."""
-    return say(STATE_WORDS.get(state, state))
-
-
-STATE_WORDS = {
-    "optimal": message("optimal"),
-    "feasible": message("feasible"),
-    "infeasible": message("infeasible"),
-    "no_answer": message("no_answer"),
-    "failed": message("failed"),
-    "open": message("open"),
-    "running": message("running"),
-    "finished": message("finished"),
-    "stopped": message("stopped"),
-    "cancelled": message("cancelled"),
+    "interrupted": message("interrupted"),
     "frontier": message("frontier"),
     "cp-sat": message("cp-sat"),
 }
