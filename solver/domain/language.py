@@ -87,6 +87,16 @@ def say_many(one: str, many: str, /, count: int, **values: object) -> str:
     return said.format(count=count, **values)
 
 
+def paired(name: object, told: object) -> str:
+    """A thing and what is said of it: 'a: b', in Chinese 'a：b'."""
+    return say("{name}: {told}", name=name, told=told)
+
+
+def strung(parts: Iterable[str]) -> str:
+    """Several sayings in a row: 'a; b', in Chinese 'a；b'."""
+    return say("; ").join(parts)
+
+
 def listed(parts: Iterable[str]) -> str:
     """Several things in a row: 'a, b, c', in Chinese 'a、b、c'."""
     return say(", ").join(parts)

@@ -8,13 +8,13 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from solver.domain.language import say, say_many
 from solver.domain.physics import paces
 from solver.domain.records import End, Workload
 from solver.estimate.measured import Part
 from solver.report.json_form import SCHEMA_VERSION
+from solver.report.prose import Prose
 from solver.report.wording import number
 
 _TIMES = {"fixed_s": "fixed_ms", "optimizer_s": "optimizer_ms", "per_sample_s": "per_sample_ms"}
@@ -106,10 +106,10 @@ def print_calibration(parts: Sequence[Part], work: Workload, console: Console) -
                 f"{off:+,.3f}",
                 part.unit,
             )
-            table.add_row(*(Text(cell) for cell in cells), Text(say("outlier") if residual.outlier else ""))
+            table.add_row(*(Prose(cell) for cell in cells), Prose(say("outlier") if residual.outlier else ""))
         console.print(table)
         if len(rows) > _MOST_ROWS:
-            console.print(Text(say("and {count} more rows, which are off by less", count=len(rows) - _MOST_ROWS)))
+            console.print(Prose(say("and {count} more rows, which are off by less", count=len(rows) - _MOST_ROWS)))
     for part in parts:
         for line in told(part):
-            console.print(Text(say("note: {line}", line=line)))
+            console.print(Prose(say("note: {line}", line=line)))

@@ -8,13 +8,13 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from solver.domain.language import listed, message, say, say_many
 from solver.domain.records import Card, Catalog, Offer, Platform, Provenance, Record, Workload
 from solver.report import markdown
 from solver.report.facts import BASIS_WORDS, CONDITION_WORDS
 from solver.report.json_form import SCHEMA_VERSION
+from solver.report.prose import Prose
 from solver.report.wording import money
 
 Entry = Card | Platform | Workload
@@ -147,11 +147,11 @@ def print_list(catalog: Catalog, workloads: Sequence[Workload], console: Console
     for title, told in _NOTES:
         notes = told(catalog)
         if notes:
-            console.print(Text(say(title), style="bold"))
+            console.print(Prose(say(title), style="bold"))
             for item, text in notes:
-                console.print(Text("  " + say("{item}: {text}", item=item, text=text)))
+                console.print(Prose("  " + say("{item}: {text}", item=item, text=text)))
             console.print()
-    console.print(Text(say("prices are those of the day named; what has no price is never chosen"), style="dim"))
+    console.print(Prose(say("prices are those of the day named; what has no price is never chosen"), style="dim"))
 
 
 def list_markdown(catalog: Catalog, workloads: Sequence[Workload]) -> str:
@@ -285,14 +285,14 @@ def show_object(entry: Entry, offers: Sequence[Offer]) -> dict[str, Any]:
 
 def print_entry(entry: Entry, offers: Sequence[Offer], console: Console) -> None:
     """Every figure of an entry with its basis and source, then its offers."""
-    console.print(Text(_title(entry), style="bold"))
+    console.print(Prose(_title(entry), style="bold"))
     console.print(_table(_FIGURE_COLUMNS, figure_rows(entry)))
     for number, source in enumerate(sources_of(entry), start=1):
-        console.print(Text("  " + say("source {number}: {source}", number=number, source=source)))
+        console.print(Prose("  " + say("source {number}: {source}", number=number, source=source)))
     if isinstance(entry, Workload):
         return
     if not offers:
-        console.print(Text(say("no price: never chosen"), style="yellow"))
+        console.print(Prose(say("no price: never chosen"), style="yellow"))
         return
     rows = offer_rows(offers)
     filled = [i for i in range(len(OFFER_COLUMNS)) if any(row[i] for row in rows)]
@@ -326,5 +326,5 @@ def _table(columns: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> Tab
         if last:
             made.columns[-1].ratio = 1
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Prose(cell) for cell in row))
     return made

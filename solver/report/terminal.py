@@ -14,6 +14,7 @@ from solver.domain.language import say
 from solver.domain.notices import notice_words
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, item_words, offer_words, plan_facts
+from solver.report.prose import Prose
 from solver.report.wording import USAGE_COLUMNS, answer_words, limit_words, money, number, unit_words
 
 
@@ -23,7 +24,7 @@ def print_result(result: Result, console: Console, more: Sequence[tuple[str, str
     `more` are further facts to print with those of the plan, as (name, value).
     """
     style = "bold green" if result.status == "optimal" else "bold yellow"
-    console.print(Text(answer_words(result), style=style))
+    console.print(Prose(answer_words(result), style=style))
     if result.plan is not None:
         print_plan(result.plan, console, more)
         print_order(result.plan, console)
@@ -42,7 +43,7 @@ def print_result(result: Result, console: Console, more: Sequence[tuple[str, str
     print_notices(result.warnings, console)
     stats = result.statistics
     console.print(
-        Text(
+        Prose(
             say(
                 "{pairs} pairs of option and platform, {in_model} in CP-SAT; {ms} ms; "
                 "question {question}, catalogue {catalogue}",
@@ -63,7 +64,7 @@ def print_plan(plan: Plan, console: Console, more: Sequence[tuple[str, str]] = (
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in (*plan_facts(plan), *more):
-        table.add_row(name, Text(value))
+        table.add_row(name, Prose(value))
     console.print(table)
 
 
@@ -76,11 +77,11 @@ def print_order(plan: Plan, console: Console) -> None:
     table.add_column(say("offer"), overflow="fold")
     for line in plan.order:
         table.add_row(
-            Text(item_words(line, plan)),
+            Prose(item_words(line, plan)),
             str(line.quantity),
             money(line.unit_price_cny),
             money(line.total_cny),
-            Text(offer_words(line)),
+            Prose(offer_words(line)),
         )
     table.add_section()
     table.add_row(say("total"), "", "", money(plan.cost_cny), "")
@@ -111,15 +112,15 @@ def print_usage(usage: Sequence[Usage], console: Console) -> None:
 def print_notices(notices: Sequence[Notice], console: Console) -> None:
     """Warnings, one a line."""
     for notice in notices:
-        console.print(Text(say("warning:") + " ", style="yellow") + Text(notice_words(notice)))
+        console.print(Prose(Text.assemble((say("warning: "), "yellow"), notice_words(notice))))
 
 
 def print_check(report: CheckReport, console: Console) -> None:
     """Whether a rig holds, its figures, every limit, and every broken one with its margin."""
     headline, details = check_headline(report)
-    console.print(Text(headline, style="bold green" if report.holds else "bold red"))
+    console.print(Prose(headline, style="bold green" if report.holds else "bold red"))
     for line in details:
-        console.print(Text(f"  {line}"))
+        console.print(Prose(f"  {line}"))
     print_plan(report.plan, console)
     print_order(report.plan, console)
     print_usage(report.usage, console)

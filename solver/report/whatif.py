@@ -9,9 +9,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from solver.domain.language import listed, message, say, say_many
+from solver.domain.language import listed, message, message_as, say, say_many
+from solver.report.prose import Prose
 from solver.report.wording import STATE_WORDS, duration, money, number, state_words, yuan
 from solver.sweep.columns import flat
 from solver.sweep.compare import Change, ScenarioDiff
@@ -49,13 +49,13 @@ def print_rows(rows: list[dict[str, Any]], total: int, console: Console) -> None
         if row["expectation"] == "broken":
             status = listed((status, say("expectation broken")))
         table.add_row(
-            Text(row["name"]),
+            Prose(row["name"]),
             rig(row),
             str(row["power_limit_w"]) if has_plan else "",
             money(row["cost_fen"] / 100) if has_plan else "",
             str(row["total_batch"]) if has_plan else "",
             duration(row["epoch_hours"]) if has_plan else "",
-            Text(status, style="" if row["status"] == "optimal" and row["expectation"] != "broken" else "yellow"),
+            Prose(status, style="" if row["status"] == "optimal" and row["expectation"] != "broken" else "yellow"),
         )
     console.print(table)
     if total > len(rows):
@@ -76,7 +76,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     by = summary["answered_by"].get("frontier", 0)
     if by:
         told += say("; {count:,} of them read off an exact frontier", count=by)
-    console.print(Text(told, style="bold"))
+    console.print(Prose(told, style="bold"))
     winners = summary["winners"]
     if winners:
         budgets = any(each["budget_cny"] for each in winners)
@@ -128,12 +128,12 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         told = say(
             "expectations: {held:,} of {checked:,} scenarios as expected", held=held, checked=expected["checked"]
         )
-        console.print(Text(told, style=style))
+        console.print(Prose(told, style=style))
         for each in expected["first"]:
-            console.print(Text(f"  {each['name']}: {each['broken']}"))
+            console.print(Prose(f"  {each['name']}: {each['broken']}"))
     for each in summary["failed"]:
         told = say("failed: {name}: {error}", name=each["name"], error=each["error"])
-        console.print(Text(told, style="red"))
+        console.print(Prose(told, style="red"))
 
 
 _QUANTILES = {
@@ -189,23 +189,25 @@ def _plain(value: Any) -> str:
 def print_runs(runs: Iterable[tuple[Run, str, Counts]], console: Console) -> None:
     """One line a run: (run, state, counts)."""
     columns = ((say("run"), False), (say("file"), False), (say("state"), False), (say("done"), True))
-    table = _table("", (*columns, (say("failed"), True), (say("started (UTC)"), False), (say("by"), False)))
+    table = _table(
+        "", (*columns, (say("failed"), True), (say("started (UTC)"), False), (say(message_as("person", "by")), False))
+    )
     for run, state, counts in runs:
         table.add_row(
             run.run_id,
-            Text(run.input_name),
+            Prose(run.input_name),
             state_words(state),
             say("{done:,} of {total:,}", done=counts.done, total=run.total),
             f"{counts.failed:,}",
             run.created_at[:19].replace("T", " "),
-            Text(run.requested_by),
+            Prose(run.requested_by),
         )
     console.print(table)
 
 
 def print_row(row: Mapping[str, Any], console: Console) -> None:
     """Everything stored of one scenario."""
-    console.print(Text(f"{row['name']}: {rig(row)}", style="bold"))
+    console.print(Prose(f"{row['name']}: {rig(row)}", style="bold"))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -213,7 +215,7 @@ def print_row(row: Mapping[str, Any], console: Console) -> None:
         table.add_row(say("set {path}", path=path), _plain(value))
     for name, words in _STORED.items():
         if row[name]:
-            table.add_row(say(words), Text(say(_STORED_VALUES.get(str(row[name]), str(row[name])))))
+            table.add_row(say(words), Prose(say(_STORED_VALUES.get(str(row[name]), str(row[name])))))
     if row["answer"]:
         for name, value in flat(json.loads(row["answer"])).items():
             if value not in (None, "") and name not in ("status", "order"):
@@ -238,7 +240,7 @@ def print_changes(changes: Iterable[Change], console: Console) -> bool:
     columns = ((say("what"), False), (say("first run"), True), (say("second run"), True))
     table = _table(say("what was asked"), columns)
     for change in changes:
-        table.add_row(Text(change.what), _side(change.before), _side(change.after))
+        table.add_row(Prose(_what(change)), Prose(_side(change.before)), Prose(_side(change.after)))
     if not table.rows:
         console.print(say("the base question, the prices and the versions are the same"))
         return False
@@ -259,10 +261,10 @@ _SIDES = {
 """What a comparison says in place of a value (solver.sweep.compare)."""
 
 
-def _side(value: Any) -> Text:
+def _side(value: Any) -> str:
     if isinstance(value, str):
-        return Text(say(_SIDES.get(value, "")) or value)
-    return Text("-" if value is None else _plain(value) if not isinstance(value, (dict, list)) else json.dumps(value))
+        return say(_SIDES.get(value, "")) or value
+    return "-" if value is None else _plain(value) if not isinstance(value, (dict, list)) else json.dumps(value)
 
 
 def diff_line(diff: ScenarioDiff) -> str:
@@ -274,8 +276,12 @@ def diff_line(diff: ScenarioDiff) -> str:
     return say("{name}: {answer}", name=diff.name, answer=answer)
 
 
+def _what(change: Change) -> str:
+    return say("scenario") if change.what == "scenario" else change.what
+
+
 def _told(change: Change) -> str:
-    return f"{change.what} {_side(change.before)} -> {_side(change.after)}"
+    return say("{what} {before} -> {after}", what=_what(change), before=_side(change.before), after=_side(change.after))
 
 
 def progress_line(progress: Progress) -> str:

@@ -62,6 +62,7 @@ UNIT_WORDS = {
     "cards without BF16": message("cards without BF16"),
     "samples": message("samples"),
     "days": message("days"),
+    "bytes": message("bytes"),
     "hours": message("hours"),
     "samples/CNY": message("samples/CNY"),
 }
@@ -100,6 +101,7 @@ STATE_WORDS = {
     "interrupted": message("interrupted"),
     "frontier": message("frontier"),
     "cp-sat": message("cp-sat"),
+    "solver": message("solver"),
 }
 """How a scenario ended, how a run stands, and what answered: in English the codes themselves."""
 

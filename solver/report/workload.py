@@ -8,16 +8,16 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from solver.domain.language import say, say_many
+from solver.domain.language import listed, say, say_many
 from solver.domain.physics import host_ram_mib, micro_batch
 from solver.domain.records import FIGURES, Card, Workload
 from solver.report import markdown
 from solver.report.calibration import ends_of
 from solver.report.catalogue import map_escaped, sources_of
 from solver.report.json_form import SCHEMA_VERSION
-from solver.report.wording import number
+from solver.report.prose import Prose
+from solver.report.wording import TAG_WORDS, number, unit_words
 
 Rows = list[tuple[str, ...]]
 
@@ -53,7 +53,7 @@ def list_rows(workloads: Sequence[Workload]) -> Rows:
             number(work.parameters / 1e9) + "e9",
             "" if work.seq_len is None else f"{work.seq_len:,}",
             number(float(work.per_sample_gb)),
-            work.tag_of("per_sample_gb"),
+            say(TAG_WORDS[work.tag_of("per_sample_gb")]),
             work.name,
         )
         for work in workloads
@@ -83,8 +83,8 @@ def figure_rows(work: Workload) -> Rows:
         (
             name,
             *(number(value, 3) for value in ends_of(work, name)),
-            _UNITS.get(name, "GB"),
-            work.tag_of(name),
+            unit_words(_UNITS.get(name, "GB")),
+            say(TAG_WORDS[work.tag_of(name)]),
         )
         for name in FIGURES
     ]
@@ -120,10 +120,10 @@ def facts(work: Workload) -> list[tuple[str, str]]:
         lines.append((say("shape"), said))
     if work.seq_len is not None:
         lines.append((say("tokens of a sample"), f"{work.seq_len:,}"))
-    lines.append((say("training"), ", ".join(_settings(work))))
+    lines.append((say("training"), listed(_settings(work))))
     epochs = say_many("{count} epoch", "{count} epochs", work.epochs)
     lines.append((say("job"), say("{samples:,} samples, {epochs}", samples=work.samples, epochs=epochs)))
-    ram = ", ".join(f"{n}: {host_ram_mib(work, n) / 1024:,.0f}" for n in _CARD_COUNTS)
+    ram = listed(say("{what}: {allowed}", what=n, allowed=f"{host_ram_mib(work, n) / 1024:,.0f}") for n in _CARD_COUNTS)
     lines.append((say("host RAM, GB"), say("by cards: {ram}", ram=ram)))
     tflops = number(float(work.reference_tflops))
     lines.append((say("times hold for"), say("{card} ({tflops} TFLOPS)", card=work.reference_card_id, tflops=tflops)))
@@ -153,7 +153,7 @@ def _published(work: Workload) -> str:
         return ""
     published = work.model.published_parameters
     apart = 100 * (work.parameters - published) / published
-    return " " + say("(published: {count:,}, {apart:+.2f} %)", count=published, apart=apart)
+    return say(" (published: {count:,}, {apart:+.2f} %)", count=published, apart=apart)
 
 
 def show_object(work: Workload) -> dict[str, Any]:
@@ -180,17 +180,17 @@ def print_list(workloads: Sequence[Workload], console: Console) -> None:
 
 def print_workload(work: Workload, cards: Sequence[Card], console: Console) -> None:
     """What the job is, its figures, what cards hold, and the sources."""
-    console.print(Text(f"{work.name} ({work.id})", style="bold"))
+    console.print(Prose(f"{work.name} ({work.id})", style="bold"))
     facing = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facing.add_column(no_wrap=True)
     facing.add_column(overflow="fold")
     for name, told in facts(work):
-        facing.add_row(Text(name), Text(told))
+        facing.add_row(Prose(name), Prose(told))
     console.print(facing)
     console.print(_table(_figure_columns(), figure_rows(work), right=(1, 2, 3)))
     console.print(_table(_batch_columns(), batch_rows(work, cards), right=(1, 2, 3, 4)))
     for source in sources_of(work):
-        console.print(Text("  " + say("source: {source}", source=source)))
+        console.print(Prose("  " + say("source: {source}", source=source)))
 
 
 def workload_markdown(work: Workload, cards: Sequence[Card]) -> str:
@@ -215,5 +215,5 @@ def _table(columns: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> Tab
     for position, name in enumerate(columns):
         made.add_column(name, justify="right" if position in right else "left", overflow="fold", no_wrap=position == 0)
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Prose(cell) for cell in row))
     return made

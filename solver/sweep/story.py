@@ -6,9 +6,11 @@ a report should tell something more of a run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from solver.sweep.compare import base_problem
 from solver.sweep.file import ScenarioFile, Sweep
 from solver.sweep.store import Counts, Run, Store
 from solver.sweep.summary import MOST_CELLS, RIG, SPREAD, Matrix, matrices, summary_of
@@ -37,7 +39,10 @@ class Distribution:
 
 @dataclass(frozen=True)
 class RunStory:
-    """All that a report of a run tells. `maps`: sweeps along two axes; `strips`: along one, as maps of one row."""
+    """All that a report of a run tells.
+
+    `maps`: sweeps along two axes; `strips`: along one, as maps of one row. `names`: of cards and platforms, by id.
+    """
 
     run: Run
     counts: Counts
@@ -45,22 +50,48 @@ class RunStory:
     maps: tuple[Matrix, ...]
     strips: tuple[Matrix, ...]
     distributions: tuple[Distribution, ...]
+    names: Mapping[str, str]
+
+    def rig(self, row: Mapping[str, Any]) -> str:
+        """'2x A100 80GB PCIe': a rig that the summary gives by its ids."""
+        return f"{row['card_count']}x {self.names.get(row['card_id'], row['card_id'])}"
+
+    def platform(self, row: Mapping[str, Any]) -> str:
+        """The name of a rig's platform."""
+        return self.names.get(row["platform_id"], str(row["platform_id"]))
 
 
 def story_of(store: Store, run: Run, file: ScenarioFile) -> RunStory:
     """Read the story of a run; `file` is its scenario file."""
+    catalog = base_problem(store, run).catalog
+    names = {card.id: card.name for card in catalog.cards}
+    names |= {platform.id: platform.name for platform in catalog.platforms}
     return RunStory(
         run=run,
         counts=store.counts(run),
         summary=summary_of(store, run),
-        maps=tuple(matrices(store, run, file, RIG)),
-        strips=tuple(_strips(store, run, file)),
+        maps=tuple(_named(matrix, names) for matrix in matrices(store, run, file, RIG)),
+        strips=tuple(_named(matrix, names) for matrix in _strips(store, run, file)),
         distributions=tuple(
             found
             for name, column, scale in SPREAD
             if (found := distribution(store, run, name, column, scale)) is not None
         ),
+        names=names,
     )
+
+
+def _named(matrix: Matrix, names: Mapping[str, str]) -> Matrix:
+    """A map of rigs with the names of their cards in place of the ids: '2x A100 80GB PCIe @250 W'."""
+    return replace(matrix, cells=tuple(tuple(_name(cell, names) for cell in row) for row in matrix.cells))
+
+
+def _name(cell: Any, names: Mapping[str, str]) -> Any:
+    count, times, rest = str(cell).partition("x ")
+    if not times or not count.isdecimal():
+        return cell
+    card, *limited = rest.split(" @")
+    return " @".join([f"{count}x {names.get(card, card)}", *limited])
 
 
 def distribution(store: Store, run: Run, name: str, column: str, scale: int) -> Distribution | None:

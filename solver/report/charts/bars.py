@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from solver.domain.language import paired
 from solver.report.charts.canvas import LINE, SWATCHES, Scale, box, fitted, label, width_of
 
 BAR = 22
@@ -46,7 +47,7 @@ def divided(parts: Sequence[Part], top: float, width: float) -> tuple[list[Eleme
         class_ = "room" if part.free else swatch(at)
         mark = "" if part.free else letter(at)
         left, right = scale(start), scale(start + part.size)
-        drawn.append(box(left, top, right - left, BAR, class_, f"{part.name}: {part.told}"))
+        drawn.append(box(left, top, right - left, BAR, class_, paired(part.name, part.told)))
         if mark and right - left >= width_of(mark) + 4:
             drawn.append(label((left + right) / 2, top + 15, mark, "cell", "middle"))
         drawn.append(box(0.5, y + 1.5, 13, 13, class_))

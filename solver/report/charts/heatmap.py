@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import say, strung
 from solver.report.charts.bars import letter, swatch
 from solver.report.charts.canvas import LINE, WIDE, box, canvas, fitted, label, line, width_of
 from solver.report.charts.words import swept_name
@@ -64,7 +64,7 @@ def heatmap_chart(matrix: Matrix, rigs: Sequence[str], number_: int = 1, width: 
     counts = Counter(_rig(cell) for row in matrix.cells for cell in row)
     legend, end = _legend(rigs, counts, bottom + 46, width)
     here = [(i, rig) for i, rig in enumerate(rigs) if counts[rig]]
-    told = "; ".join(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in here[:MOST_NAMED])
+    told = strung(f"{letter(i)} {rig}: {counts[rig]}" for i, rig in here[:MOST_NAMED])
     made = canvas(
         f"map-{number_}",
         head,

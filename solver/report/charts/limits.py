@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.domain.plan import Result, Usage
 from solver.report.charts.bars import framed
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, fitted, label, width_of
@@ -42,7 +42,7 @@ def watts_chart(result: Result, width: float = NARROW) -> Element:
             drawn.append(label(start, y + 31, words, "soft", "", "result.plan.long_load_w", plan.long_load_w))
             y += 18
         y += ROW
-    return canvas("watts", head, "; ".join(told), width, y - 6, *drawn)
+    return canvas("watts", head, strung(told), width, y - 6, *drawn)
 
 
 def limits_chart(result: Result, width: float = NARROW) -> Element:
@@ -58,7 +58,7 @@ def limits_chart(result: Result, width: float = NARROW) -> Element:
         drawn += lines
         told.append(words)
         y += ROW
-    return canvas("limits", head, "; ".join(told), width, y - 8, *drawn)
+    return canvas("limits", head, strung(told), width, y - 8, *drawn)
 
 
 def _row(i: int, row: Usage, y: float, width: float, digits: int = 2) -> tuple[list[Element], str]:
@@ -72,4 +72,4 @@ def _row(i: int, row: Usage, y: float, width: float, digits: int = 2) -> tuple[l
         label(0, y, fitted(name, width - 8 - width_of(words))),
         label(width, y, words, "", "end", f"result.usage.{i}.used", row.used),
         *framed(row.used, row.capacity, row.at_least, 0, y + 6, width),
-    ], f"{name}: {words}"
+    ], paired(name, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say, say_many
+from solver.domain.language import paired, say, say_many, strung
 from solver.domain.plan import Result
 from solver.domain.problem import Problem
 from solver.report.charts.bars import Part, divided
@@ -54,7 +54,7 @@ def memory_chart(problem: Problem, result: Result, width: float = NARROW) -> Ele
     return canvas(
         "batch",
         head,
-        say("Memory of one card") + ". " + "; ".join(f"{part.name}: {part.told}" for part in parts),
+        say("Memory of one card") + ". " + strung(paired(part.name, part.told) for part in parts),
         width,
         end,
         label(0, 14, head, "strong", "", "result.plan.total_batch", plan.total_batch),

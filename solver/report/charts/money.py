@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.domain.plan import Result
 from solver.report.charts.bars import Part, divided
 from solver.report.charts.canvas import NARROW, canvas, label
-from solver.report.wording import money
+from solver.report.facts import item_words
+from solver.report.wording import money, yuan_in_full
 
 
 def money_chart(result: Result, width: float = NARROW) -> Element:
@@ -23,7 +24,7 @@ def money_chart(result: Result, width: float = NARROW) -> Element:
     parts = [
         Part(
             float(line.total_cny),
-            f"{line.quantity}x {line.name}",
+            f"{line.quantity}x {item_words(line, plan)}",
             money(line.total_cny),
             f"result.plan.order.{i}.total_cny",
             line.total_cny,
@@ -36,12 +37,12 @@ def money_chart(result: Result, width: float = NARROW) -> Element:
             parts.append(
                 Part(left, say("left of the budget"), money(left), f"result.usage.{i}.headroom", left, free=True)
             )
-    head = say("Money: {amount} CNY", amount=money(plan.cost_cny))
+    head = say("Money: {amount}", amount=yuan_in_full(plan.cost_cny))
     drawn, end = divided(parts, 26, width)
     return canvas(
         "money",
         head,
-        "; ".join(f"{part.name}: {part.told}" for part in parts),
+        strung(paired(part.name, part.told) for part in parts),
         width,
         end,
         label(0, 14, head, "strong", "", "result.plan.cost_cny", plan.cost_cny),

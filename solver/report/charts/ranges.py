@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from solver.domain.explanation import Explanation, PriceRange
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, fitted, label, width_of
 from solver.report.wording import money
 
@@ -36,7 +36,7 @@ def price_chart(explanation: Explanation, width: float = NARROW) -> Element:
         low = 0.0 if one.low_cny is None else float(one.low_cny) / today
         high = _FAR if one.high_cny is None else float(one.high_cny) / today
         words = _words(one)
-        told.append(f"{one.item_name}: {words}")
+        told.append(paired(one.item_name, words))
         now = say("today {price}", price=money(one.today_cny))
         drawn += [
             label(0, y, fitted(one.item_name, width - 8 - width_of(now))),
@@ -49,7 +49,7 @@ def price_chart(explanation: Explanation, width: float = NARROW) -> Element:
         drawn.append(label(0, y + 33, words, "", "", end, one.low_cny if one.high_cny is None else one.high_cny))
         y += 54
     drawn.append(label(0, y, fitted(say("mark: today; the scale ends at twice that"), width), "soft"))
-    return canvas("prices", head, "; ".join(told), width, y + 6, *drawn)
+    return canvas("prices", head, strung(told), width, y + 6, *drawn)
 
 
 def _words(one: PriceRange) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, fitted, label, line, ticks, width_of
 from solver.report.wording import money, number
 from solver.sweep.story import Distribution
@@ -43,7 +43,7 @@ def spread_chart(found: Distribution, spread: Mapping[str, float], width: float 
     for i, each in enumerate(found.bins):
         low, high = figure_told(found.name, each.low), figure_told(found.name, each.high)
         where = low if single else say("{low} to {high}", low=low, high=high)
-        told.append(f"{where}: {each.count:,}")
+        told.append(paired(where, f"{each.count:,}"))
         start, end = (room * (i + 0.1), room * (i + 0.9)) if single else (across(each.low), across(each.high) - 1)
         y = up(each.count)
         drawn.append(box(start, y, end - start, top + height - y, "bar", told[-1], bin=i, value=each.count))
@@ -60,7 +60,7 @@ def spread_chart(found: Distribution, spread: Mapping[str, float], width: float 
         label(0, y + 18, say("nine of ten between"), "soft"),
         label(width, y + 18, say("{low} to {high}", low=few, high=many), "", "end"),
     ]
-    return canvas(f"spread-{found.name.replace('_', '-')}", head, "; ".join(told), width, y + 26, *drawn)
+    return canvas(f"spread-{found.name.replace('_', '-')}", head, strung(told), width, y + 26, *drawn)
 
 
 def _ticks(places: list[tuple[float, str]], y: float, width: float) -> Iterator[Element]:

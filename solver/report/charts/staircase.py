@@ -9,7 +9,7 @@ from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from solver.domain.explanation import Frontier, FrontierPoint
-from solver.domain.language import say
+from solver.domain.language import listed, paired, say, strung
 from solver.domain.plan import Choice
 from solver.report.charts.canvas import (
     FONT,
@@ -26,7 +26,7 @@ from solver.report.charts.canvas import (
     width_of,
 )
 from solver.report.charts.words import axis_name, short_axis_name
-from solver.report.wording import money, number
+from solver.report.wording import money, number, yuan
 
 MOST_STEPS = 60
 MARK = " ◀"
@@ -87,7 +87,7 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
         at, point = points[i]
         end = across(xs[i + 1]) if i + 1 < len(xs) else right
         y = up(ys[i])
-        tip = f"{names[i]}: {values[i]}, {money(point.plan.cost_cny)} CNY"
+        tip = paired(names[i], listed((values[i], yuan(point.plan.cost_cny))))
         text_at = width - column
         drawn += [
             _leader(end, y, right + 4, place, text_at - 4),
@@ -115,7 +115,7 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
         drawn.append(label(width, 32, axis_name(first), "soft", "end"))
     if any(mine):
         drawn.append(label(width - column, top + height + 36, MARK.strip() + " " + say("this answer"), "soft"))
-    told = "; ".join(
+    told = strung(
         say("from {x}: {y}, {rig}", x=_told(first, point.values[0]), y=value, rig=name)
         for (_, point), value, name in zip(points, values, names, strict=True)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.domain.plan import Plan, Result
 from solver.domain.records import Interval
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, label, line, ticks
@@ -34,7 +34,7 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
         low, mid, high = (f"{each / unit:,.{1 + in_days}f}" for each in (hours.low, hours.expected, hours.high))
         span = mid if hours.low == hours.high else say("{middle} ({low} to {high})", middle=mid, low=low, high=high)
         words = f"{span} {unit_name}"
-        told.append(f"{name}: {words}")
+        told.append(paired(name, words))
         drawn += [
             label(0, y, name),
             label(width, y, words, "", "end", f"result.plan.{at}.expected", hours.expected),
@@ -55,7 +55,7 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
                 3,
                 18,
                 "chosen",
-                f"{name}: {mid}",
+                paired(name, mid),
                 at=f"result.plan.{at}.high",
                 value=hours.high,
             ),
@@ -68,7 +68,7 @@ def time_chart(result: Result, width: float = NARROW) -> Element:
         drawn.append(label(scale(value), y + 12, number(value), "soft tick", anchor))
     caption = say("{unit}: dark mark: expected, light bar: interval", unit=say("days") if in_days else say("hours"))
     drawn.append(label(0, y + 30, caption, "soft"))
-    return canvas("time", head, "; ".join(told), width, y + 36, *drawn)
+    return canvas("time", head, strung(told), width, y + 36, *drawn)
 
 
 def _rows(plan: Plan) -> list[tuple[str, Interval, str]]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import say
+from solver.domain.language import paired, say, strung
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, fitted, label, width_of
+from solver.sweep.story import RunStory
 
 MOST_RIGS = 12
 
 
-def wins_chart(summary: Mapping[str, Any], width: float = NARROW) -> Element:
+def wins_chart(story: RunStory, width: float = NARROW) -> Element:
     """A bar for each rig that wins somewhere, as a share of the scenarios with a plan."""
     head = say("Share of the scenarios with a plan")
     drawn = [label(0, 14, head, "strong")]
     scale = Scale(0, 1, 0, width)
     told = []
     y = 36.0
-    winners = summary["winners"]
+    winners = story.summary["winners"]
     for i, each in enumerate(winners[:MOST_RIGS]):
-        share, rig = f"{each['share']:.1%}", f"{each['card_count']}x {each['card_id']}"
-        told.append(f"{rig}: {share}")
+        share, rig = f"{each['share']:.1%}", story.rig(each)
+        told.append(paired(rig, share))
         drawn += [
             label(0, y, fitted(rig, width - 8 - width_of(share))),
             label(width, y, share, "", "end", f"summary.winners.{i}.share", each["share"]),
@@ -34,4 +33,4 @@ def wins_chart(summary: Mapping[str, Any], width: float = NARROW) -> Element:
     if more > 0:
         drawn.append(label(0, y, say("{count} more rigs", count=more), "soft"))
         y += 20
-    return canvas("wins", head, "; ".join(told), width, y - 8, *drawn)
+    return canvas("wins", head, strung(told), width, y - 8, *drawn)

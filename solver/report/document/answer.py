@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from solver.domain.language import say
+from solver.domain.language import listed, say
 from solver.domain.notices import notice_words
 from solver.domain.plan import Plan, Result
 from solver.report.charts.canvas import NARROW, WIDE
@@ -19,11 +19,21 @@ from solver.report.charts.words import limit_name, limits_named
 from solver.report.document.chapter import Chapter, Fact, Report
 from solver.report.document.question import assumption_sections, price_section, question_section
 from solver.report.document.record import answer_record
-from solver.report.explained.sections import Section, alternatives_section, frontier_sections, sections_of
+from solver.report.explained.sections import NONE_FITS, Section, alternatives_section, frontier_sections, sections_of
 from solver.report.explained.words import change_words
-from solver.report.facts import offer_words, plan_facts
+from solver.report.facts import item_words, offer_words, plan_facts
 from solver.report.saved import Saved
-from solver.report.wording import GOAL_WORDS, STATUS_WORDS, duration, money, number, spread
+from solver.report.wording import (
+    USAGE_COLUMNS,
+    answer_words,
+    duration,
+    money,
+    number,
+    spread,
+    unit_words,
+    yuan,
+    yuan_in_full,
+)
 
 
 def answer_report(saved: Saved) -> Report:
@@ -33,7 +43,7 @@ def answer_report(saved: Saved) -> Report:
         kind="answer",
         title=say("Which GPU rig to buy"),
         headline=recommendation(saved),
-        verdict=f"{say(GOAL_WORDS[result.goal])}: {say(STATUS_WORDS[result.status])}",
+        verdict=answer_words(result),
         good=result.status == "optimal",
         facts=() if result.plan is None else tuple(_facts(result, result.plan)),
         chapters=tuple(_chapters(saved)),
@@ -47,13 +57,13 @@ def recommendation(saved: Saved) -> str:
     result, plan = saved.result, saved.result.plan
     if plan is not None:
         return say(
-            "Buy {count}x {card} at {watts} W each on {platform}: {cost} CNY for a total batch of {batch} samples and "
+            "Buy {count}x {card} at {watts} W each on {platform}: {cost} for a total batch of {batch} samples and "
             "an epoch in {epoch}, drawing {wall} W at the wall.",
             count=plan.card_count,
             card=plan.card_name,
             watts=plan.power_limit_w,
             platform=plan.platform_name,
-            cost=money(plan.cost_cny),
+            cost=yuan_in_full(plan.cost_cny),
             batch=plan.total_batch,
             epoch=spread(plan.epoch_hours),
             wall=number(plan.wall_power_w, 0),
@@ -63,7 +73,7 @@ def recommendation(saved: Saved) -> str:
     conflict = saved.explanation.conflict
     if conflict is None or not conflict.members:
         return say("No rig fits: no card, or no platform, has a price.")
-    names = ", ".join(limit_name(member.limit) for member in conflict.members)
+    names = listed(limit_name(member.limit) for member in conflict.members)
     told = say("No rig fits these limits: they cannot all be kept ({names}).", names=names)
     ways = [way for way in saved.explanation.relaxations if way.helps and way.rig is not None]
     if not ways:
@@ -79,13 +89,13 @@ def _facts(result: Result, plan: Plan) -> Iterator[Fact]:
     at = "result.plan."
     left = next(
         (
-            say("{left} CNY under the budget", left=money(round(row.headroom, 2)))
+            say("{left} under the budget", left=yuan(round(row.headroom, 2)))
             for row in result.usage
             if row.limit == "budget"
         ),
         "",
     )
-    yield Fact(say("cost"), f"{money(plan.cost_cny)} CNY", at + "cost_cny", left)
+    yield Fact(say("cost"), yuan(plan.cost_cny), at + "cost_cny", left)
     cards = say("{count} cards x {micro}", count=plan.card_count, micro=plan.micro_batch)
     yield Fact(say("total batch"), f"{plan.total_batch}", at + "total_batch", cards)
     low, high = (duration(h, plan.epoch_hours.expected >= 24) for h in (plan.epoch_hours.low, plan.epoch_hours.high))
@@ -161,13 +171,23 @@ def _with_names(section: Section) -> Section:
     at = [i for i, column in enumerate(section.columns) if column in heads]
     if section.title == say("no change of one of these alone helps"):
         at = [0]
-    rows = [tuple(limits_named(cell) if i in at else cell for i, cell in enumerate(row)) for row in section.rows]
+    none_fits = say(NONE_FITS, limits="")
+    rows = [
+        tuple(limits_named(cell) if i in at or cell.startswith(none_fits) else cell for i, cell in enumerate(row))
+        for row in section.rows
+    ]
     return replace(section, rows=rows) if at else section
 
 
 def _order(plan: Plan) -> Section:
     rows = [
-        (line.name, str(line.quantity), money(line.unit_price_cny), money(line.total_cny), offer_words(line))
+        (
+            item_words(line, plan),
+            str(line.quantity),
+            money(line.unit_price_cny),
+            money(line.total_cny),
+            offer_words(line),
+        )
         for line in plan.order
     ]
     rows.append((say("total"), "", "", money(plan.cost_cny), ""))
@@ -184,14 +204,14 @@ def _usage(result: Result) -> Section:
         (
             limit_name(row.limit, row.part),
             number(row.used),
-            (say("at least") + " " if row.at_least else "") + number(row.capacity),
+            say("at least {n}", n=number(row.capacity)) if row.at_least else number(row.capacity),
             number(row.headroom),
-            row.unit,
+            unit_words(row.unit),
         )
         for row in result.usage
         if not row.used == row.capacity == 0
     ]
-    columns = (say("limit"), say("used"), say("allowed"), say("headroom"), say("unit"))
+    columns = tuple(say(name) for name in USAGE_COLUMNS)
     return Section(say("Every limit of the answer"), columns, rows)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from solver.domain.language import language, say
+from solver.domain.language import language, paired, say
 from solver.report.charts.canvas import width_of
 from solver.report.document.chapter import Chapter, Report
 from solver.report.document.record import looked_up
@@ -20,7 +20,7 @@ from solver.report.document.style import CSS
 from solver.report.explained.sections import Section
 from solver.report.markup import h, html_text, json_block
 
-_FIGURE = re.compile(r"(at least )?[-\d,.]+ ?(%|h|days|CNY|GB|MiB|W)?|any|-|")
+_FIGURE = re.compile(r"(at least |至少 )?[-\d,.]+ ?(%|h|days|天|CNY|元|GB|MiB|W)?|any|任意|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
 _BETWEEN = re.compile(r"(?<=[\s/-])")
 _PHONE, _PAPER, _CELL_FONT, _CELL_GAP = 358, 780, 13, 9
@@ -57,7 +57,7 @@ def page(report: Report, written: str, interactive: bool = False) -> str:
         h("meta", name="viewport", content="width=device-width, initial-scale=1"),
         h("meta", name="color-scheme", content="light dark"),
         h("meta", name="referrer", content="no-referrer"),
-        h("title", f"{report.title}: {report.headline}"),
+        h("title", paired(report.title, report.headline)),
         h("style", CSS),
     )
     return html_text(h("html", head, body, lang=_HTML_LANGUAGE[language()]))

@@ -13,7 +13,7 @@ from solver.report.charts.wins import wins_chart
 from solver.report.document.chapter import Chapter, Fact, Report
 from solver.report.document.record import run_record
 from solver.report.explained.sections import Section
-from solver.report.wording import duration, money
+from solver.report.wording import duration, money, state_words
 from solver.sweep.story import RunStory
 
 MOST_WINNERS = 40
@@ -26,15 +26,15 @@ def run_report(story: RunStory) -> Report:
     open_, broken = story.run.total - counts.done, counts.broken
     verdict = say("{done} of {total} scenarios answered", done=f"{counts.done:,}", total=f"{story.run.total:,}")
     if counts.failed:
-        verdict += "; " + say("{count} failed", count=f"{counts.failed:,}")
+        verdict += say("; ") + say("{count} failed", count=f"{counts.failed:,}")
     if summary["expectations"]["checked"]:
         checked = summary["expectations"]["checked"]
         held = say("{held} of {checked} as expected", held=f"{checked - broken:,}", checked=f"{checked:,}")
-        verdict += "; " + held
+        verdict += say("; ") + held
     return Report(
         kind="run",
         title=say("What-if run {run}", run=story.run.run_id),
-        headline=_headline(summary),
+        headline=_headline(story),
         verdict=verdict,
         good=not (open_ or counts.failed or broken),
         facts=tuple(_facts(story)),
@@ -44,18 +44,18 @@ def run_report(story: RunStory) -> Report:
     )
 
 
-def _headline(summary: Mapping[str, Any]) -> str:
-    winners = summary["winners"]
+def _headline(story: RunStory) -> str:
+    winners = story.summary["winners"]
     if not winners:
         return say("No scenario has a plan.")
     first = winners[0]
-    rig = f"{first['card_count']}x {first['card_id']}"
+    rig, platform = story.rig(first), story.platform(first)
     if len(winners) == 1:
-        return say("One rig wins everywhere: {rig} on {platform}.", rig=rig, platform=first["platform_id"])
+        return say("One rig wins everywhere: {rig} on {platform}.", rig=rig, platform=platform)
     return say(
         "{rig} on {platform} wins most often: in {share} of the scenarios with a plan; {count} rigs win somewhere.",
         rig=rig,
-        platform=first["platform_id"],
+        platform=platform,
         share=f"{first['share']:.1%}",
         count=len(winners),
     )
@@ -92,12 +92,12 @@ def _chapters(story: RunStory) -> Iterator[Chapter]:
         )
         yield Chapter("maps", say("Which rig wins where"), wide=charts)
     if summary["winners"]:
-        wins = (wins_chart(summary, WIDE), wins_chart(summary, NARROW))
-        yield Chapter("winners", say("Which rig wins how often"), wide=(wins,), sections=(_winners(summary),))
+        wins = (wins_chart(story, WIDE), wins_chart(story, NARROW))
+        yield Chapter("winners", say("Which rig wins how often"), wide=(wins,), sections=(_winners(story),))
         spreads = tuple(spread_chart(each, summary["spread"][each.name]) for each in story.distributions)
         yield Chapter("spread", say("How cost, batch and epoch are spread"), charts=spreads, sections=(_spread(story),))
-    states = [(status, f"{count:,}") for status, count in summary["by_status"].items()]
-    answered = [(by, f"{count:,}") for by, count in summary["answered_by"].items()]
+    states = [(state_words(status), f"{count:,}") for status, count in summary["by_status"].items()]
+    answered = [(state_words(by), f"{count:,}") for by, count in summary["answered_by"].items()]
     yield Chapter(
         "answers",
         say("How it was answered"),
@@ -120,14 +120,14 @@ def _expectations(expected: Mapping[str, Any]) -> Chapter:
     return Chapter("expectations", say("Expectations"), text=(text,), sections=sections)
 
 
-def _winners(summary: Mapping[str, Any]) -> Section:
-    winners = summary["winners"]
+def _winners(story: RunStory) -> Section:
+    winners = story.summary["winners"]
     budgets = any(each["budget_cny"] for each in winners)
     rows = []
     for each in winners[:MOST_WINNERS]:
         cells = [
-            f"{each['card_count']}x {each['card_id']}",
-            each["platform_id"],
+            story.rig(each),
+            story.platform(each),
             f"{each['wins']:,}",
             f"{each['share']:.1%}",
             _between(each["cost_cny"], money),

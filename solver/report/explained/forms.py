@@ -8,22 +8,22 @@ from collections.abc import Iterable
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from solver.domain.explanation import Explanation
 from solver.domain.language import say
 from solver.report.explained.sections import Section, sections_of
 from solver.report.explained.words import footer, headline
+from solver.report.prose import Prose
 
-_FIGURE = re.compile(r"[\d,.]+( h| days| 小时| 天)?|any|不限|-|")
+_FIGURE = re.compile(r"[\d,.]+( h| days| 天)?|any|任意|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
 
 
 def print_explanation(explanation: Explanation, console: Console) -> None:
     """An explanation in the terminal."""
-    console.print(Text(headline(explanation), style="bold green" if explanation.result.plan else "bold yellow"))
+    console.print(Prose(headline(explanation), style="bold green" if explanation.result.plan else "bold yellow"))
     print_sections(sections_of(explanation), console)
-    console.print(Text(footer(explanation), style="dim"))
+    console.print(Prose(footer(explanation), style="dim"))
 
 
 def print_sections(sections: Iterable[Section], console: Console) -> None:
@@ -31,19 +31,19 @@ def print_sections(sections: Iterable[Section], console: Console) -> None:
     for section in sections:
         console.print()
         if not section.columns:
-            console.print(Text(say("{title}:", title=section.title), style="bold"))
+            console.print(Prose(say("{title}:", title=section.title), style="bold"))
             for row in section.rows:
-                console.print(Text("  " + " ".join(row)))
+                console.print(Prose("  " + " ".join(row)))
             continue
         table = Table(box=box.SIMPLE_HEAD, title=section.title, title_justify="left", title_style="bold")
         for at, name in enumerate(section.columns):
             right = bool(section.rows) and all(_FIGURE.fullmatch(row[at]) for row in section.rows)
             table.add_column(name, justify="right" if right else "left", overflow="fold")
         for row in section.rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Prose(cell) for cell in row))
         console.print(table)
         if section.note:
-            console.print(Text(section.note, style="dim"))
+            console.print(Prose(section.note, style="dim"))
 
 
 def markdown(title: str, sections: Iterable[Section], note: str = "") -> str:

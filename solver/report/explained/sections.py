@@ -31,9 +31,12 @@ from solver.report.explained.words import (
     change_words,
     difference_words,
     miss_words,
+    missed,
 )
-from solver.report.wording import duration, limit_words, money, number, unit_words
+from solver.report.wording import USAGE_COLUMNS, duration, limit_words, money, number, unit_words
 
+NONE_FITS = message("none fits: {limits}")
+"""The verdict on a card of which no rig fits, and the limits that the nearest one breaks."""
 OF = message("{used} of {capacity} {unit}")
 OF_AT_LEAST = message("{used} of at least {capacity} {unit}")
 
@@ -159,7 +162,7 @@ def _limits(limits: Sequence[LimitBreakpoints], told: Teller) -> Section:
         say("limits: which bind, what improves the goal, how far each can be tightened before the plan changes"),
         (
             say("limit"),
-            say("used"),
+            say(USAGE_COLUMNS[1]),
             say("binds"),
             say("the least that improves the goal"),
             say("the plan stays when tightened"),
@@ -280,7 +283,7 @@ def _cards(cards: Sequence[CardAccount], told: Teller) -> Iterator[Section]:
         if card.status == "no_price":
             continue
         if card.best is None:
-            verdict = say("excluded")
+            verdict = say(NONE_FITS, limits=missed(card)) if card.miss is not None else say("excluded")
         elif card.status == "chosen":
             verdict = say("{rig}: chosen", rig=told.rig(card.best))
         else:

@@ -145,6 +145,11 @@ def difference_words(difference: Difference | None) -> str:
             return say(form, money=yuan(round(by, 2)))
 
 
+def missed(card: CardAccount) -> str:
+    """The limits that the rig one would have liked of a card breaks: 'budget, psu'."""
+    return listed(dict.fromkeys(limit_words(row.limit) for row in (card.miss.broken if card.miss is not None else ())))
+
+
 def miss_words(card: CardAccount) -> str:
     """'4x RTX 4090 blower at 450 W: wall_power 2,389 of 2,200 W, psu ...; fits at 360 W or less'."""
     miss = card.miss
