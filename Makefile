@@ -68,6 +68,9 @@ test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (ne
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ echo "installing chromium ..." >&2; apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
+	@fc-list :lang=zh 2>/dev/null | grep -q . || \
+	{ echo "installing a Chinese font ..." >&2; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends fonts-noto-cjk fontconfig >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from solver.domain.language import LANGUAGES
 from tests.conftest import RunCli
 
 pytestmark = pytest.mark.extras
@@ -51,8 +52,12 @@ def looked_at(folder: Path, *files: Path) -> list[str]:
 
 
 @pytest.mark.timeout(400)
-def test_reports_of_saved_answers(run_cli: RunCli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reports_of_saved_answers(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
     """Tests the pages of a plan, of a cost question, and of a question without an answer, plain and interactive."""
+    monkeypatch.setenv("SOLVER_CLI_LANG", language)
     pages = []
     for name, flags in (
         ("plan", ["--budget", 300_000, "--top", 3]),
@@ -62,7 +67,7 @@ def test_reports_of_saved_answers(run_cli: RunCli, tmp_path: Path) -> None:
     ):
         assert run_cli("optimize", *flags, "--save", tmp_path / name).code in (0, 3)
         for more in ([], ["--interactive"]):
-            pages.append(tmp_path / f"{name}{'-interactive' if more else ''}.html")
+            pages.append(tmp_path / f"{name}-{language}{'-interactive' if more else ''}.html")
             assert run_cli("report", tmp_path / name, "-o", pages[-1], *more).code == 0
             if not more:
                 assert pages[-1].stat().st_size < 100_000
@@ -70,10 +75,14 @@ def test_reports_of_saved_answers(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("name", "text"), [("sweep", SWEEP), ("draws", DRAWS)])
-def test_reports_of_runs(run_cli: RunCli, tmp_path: Path, name: str, text: str) -> None:
+def test_reports_of_runs(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, language: str
+) -> None:
     """Tests the heat map over two axes, and the distribution under price draws."""
-    file, store, page = tmp_path / f"{name}.yaml", tmp_path / "runs.sqlite", tmp_path / f"{name}.html"
+    monkeypatch.setenv("SOLVER_CLI_LANG", language)
+    file, store, page = tmp_path / f"{name}.yaml", tmp_path / "runs.sqlite", tmp_path / f"{name}-{language}.html"
     file.write_text(text, encoding="utf-8")
     assert run_cli("whatif", "run", file, "--run-id", name, "--store", store, "--executor", "inline", "-q").code == 0
     assert run_cli("report", name, "--store", store, "-o", page, "--interactive").code == 0

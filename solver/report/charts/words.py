@@ -6,6 +6,7 @@ import re
 
 from solver.domain.language import say
 from solver.report.charts.canvas import width_of
+from solver.report.wording import PART_WORDS
 
 
 def _limit_names() -> dict[str, str]:
@@ -36,7 +37,7 @@ def _limit_names() -> dict[str, str]:
 def limit_name(limit: str, part: str = "") -> str:
     """A limit in a buyer's words; one without words of its own goes by its name."""
     name = _limit_names().get(limit, limit)
-    return f"{name} ({part})" if part else name
+    return say("{limit} ({part})", limit=name, part=say(PART_WORDS.get(part, part))) if part else name
 
 
 def limits_named(text: str) -> str:
