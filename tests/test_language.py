@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from string import Formatter
 
@@ -30,6 +31,10 @@ def _process(*arguments: object, environment: dict[str, str] | None = None) -> s
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=root)
 
 
+def _forms(text: str | Sequence[str]) -> Sequence[str]:
+    return (text,) if isinstance(text, str) else text
+
+
 def _fields(text: str) -> list[tuple[str, str]]:
     return sorted((name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None)
 
@@ -46,10 +51,9 @@ def test_every_text_is_translated(language: str) -> None:
             continue
         assert text.string, f"not translated: {text.id!r}"
         assert not text.fuzzy, text.id
-        forms = text.id if isinstance(text.id, tuple) else (text.id,)
-        said = (text.string,) if isinstance(text.string, str) else text.string
-        for form in said:
-            assert _fields(form) in [_fields(each) for each in forms], (text.id, form)
+        forms = [_fields(each) for each in _forms(text.id)]
+        for form in _forms(text.string):
+            assert _fields(form) in forms, (text.id, form)
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
