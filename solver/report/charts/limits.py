@@ -9,7 +9,7 @@ from solver.domain.plan import Result, Usage
 from solver.report.charts.bars import framed
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, fitted, label, width_of
 from solver.report.charts.words import limit_name
-from solver.report.wording import number
+from solver.report.wording import number, unit_words
 
 ROW = 34
 
@@ -64,9 +64,9 @@ def limits_chart(result: Result, width: float = NARROW) -> Element:
 def _row(i: int, row: Usage, y: float, width: float, digits: int = 2) -> tuple[list[Element], str]:
     used, allowed = number(row.used, digits), number(row.capacity, digits)
     if row.at_least:
-        words = say("{used} of at least {allowed} {unit}", used=used, allowed=allowed, unit=row.unit)
+        words = say("{used} of at least {allowed} {unit}", used=used, allowed=allowed, unit=unit_words(row.unit))
     else:
-        words = say("{used} of {allowed} {unit}", used=used, allowed=allowed, unit=row.unit)
+        words = say("{used} of {allowed} {unit}", used=used, allowed=allowed, unit=unit_words(row.unit))
     name = limit_name(row.limit, row.part)
     return [
         label(0, y, fitted(name, width - 8 - width_of(words))),

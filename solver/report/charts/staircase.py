@@ -87,7 +87,12 @@ def staircase_chart(frontier: Frontier, chosen: Choice | None = None, width: flo
         at, point = points[i]
         end = across(xs[i + 1]) if i + 1 < len(xs) else right
         y = up(ys[i])
-        tip = f"{names[i]}: {values[i]}, {money(point.plan.cost_cny)} CNY"
+        tip = say(
+            "{name}: {value}, {cost}",
+            name=names[i],
+            value=values[i],
+            cost=say("{amount} CNY", amount=money(point.plan.cost_cny)),
+        )
         text_at = width - column
         drawn += [
             _leader(end, y, right + 4, place, text_at - 4),

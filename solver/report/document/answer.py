@@ -23,7 +23,7 @@ from solver.report.explained.sections import Section, alternatives_section, fron
 from solver.report.explained.words import change_words
 from solver.report.facts import offer_words, plan_facts
 from solver.report.saved import Saved
-from solver.report.wording import GOAL_WORDS, STATUS_WORDS, duration, money, number, spread
+from solver.report.wording import answer_words, duration, money, number, spread, unit_words
 
 
 def answer_report(saved: Saved) -> Report:
@@ -33,7 +33,7 @@ def answer_report(saved: Saved) -> Report:
         kind="answer",
         title=say("Which GPU rig to buy"),
         headline=recommendation(saved),
-        verdict=f"{say(GOAL_WORDS[result.goal])}: {say(STATUS_WORDS[result.status])}",
+        verdict=answer_words(result),
         good=result.status == "optimal",
         facts=() if result.plan is None else tuple(_facts(result, result.plan)),
         chapters=tuple(_chapters(saved)),
@@ -85,7 +85,7 @@ def _facts(result: Result, plan: Plan) -> Iterator[Fact]:
         ),
         "",
     )
-    yield Fact(say("cost"), f"{money(plan.cost_cny)} CNY", at + "cost_cny", left)
+    yield Fact(say("cost"), say("{amount} CNY", amount=money(plan.cost_cny)), at + "cost_cny", left)
     cards = say("{count} cards x {micro}", count=plan.card_count, micro=plan.micro_batch)
     yield Fact(say("total batch"), f"{plan.total_batch}", at + "total_batch", cards)
     low, high = (duration(h, plan.epoch_hours.expected >= 24) for h in (plan.epoch_hours.low, plan.epoch_hours.high))
@@ -186,7 +186,7 @@ def _usage(result: Result) -> Section:
             number(row.used),
             (say("at least") + " " if row.at_least else "") + number(row.capacity),
             number(row.headroom),
-            row.unit,
+            unit_words(row.unit),
         )
         for row in result.usage
         if not row.used == row.capacity == 0
