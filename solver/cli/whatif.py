@@ -698,7 +698,7 @@ def validate_command(file: str, base: str | None, first: int, **options: Any) ->
             bad += 1
             if bad <= 50:
                 click.echo(say("{name}: {fault}", name=name, fault=fault), err=True)
-    more = f" (of {scenarios.total:,})" if seen < scenarios.total else ""
+    more = say(" (of {total:,})", total=scenarios.total) if seen < scenarios.total else ""
     click.echo(
         say(
             "{name}: {seen:,} scenarios{more}, {bad:,} bad; changes {names}",
@@ -706,7 +706,7 @@ def validate_command(file: str, base: str | None, first: int, **options: Any) ->
             seen=seen,
             more=more,
             bad=bad,
-            names=", ".join(scenarios.paths) or "nothing",
+            names=", ".join(scenarios.paths) or say("nothing"),
         )
     )
     return 2 if bad else 0
