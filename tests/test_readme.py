@@ -22,7 +22,7 @@ CASES = [
 def settled(text: str) -> list[str]:
     """Lines without trailing blanks, timings and hashes, which differ from run to run or with any new entry."""
     lines = [line.rstrip() for line in text.strip().splitlines()]
-    return [re.sub(r"[\d.,]+ ms; .*", "ms", line) for line in lines]
+    return [re.sub(r"[\d.,]+ ms[;；].*", "ms", line) for line in lines]
 
 
 def test_readmes_show_outputs() -> None:

@@ -66,7 +66,7 @@ def resolve(question: Mapping[str, Any], library: Library) -> Problem:
     confidence = question.get("confidence")
     if confidence is not None:
         if confidence not in CONFIDENCES:
-            allowed = f"must be one of {', '.join(CONFIDENCES)}"
+            allowed = say("must be one of {names}", names=", ".join(CONFIDENCES))
             faults.append(InvalidProblem.of("confidence", confidence, allowed))
         fields["confidence"] = confidence
     if faults:

@@ -110,8 +110,9 @@ def _vendor(file: Path, sheet: Sheet, sheets: int) -> str:
 def _first_row(sheets: Sequence[Sheet]) -> str:
     for sheet in sheets:
         for number, row in sheet.rows:
-            return f"; row {number} begins with {shown(' | '.join(str(cell) for cell in row))}"
-    return "; the file is empty"
+            cells_shown = shown(" | ".join(str(cell) for cell in row))
+            return say("; row {number} begins with {cells}", number=number, cells=cells_shown)
+    return say("; the file is empty")
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class _Reader:
             if named is not None:
                 columns, self.has_header = named, True
                 if columns.unread:
-                    self.note(number, "columns not read: " + ", ".join(columns.unread))
+                    self.note(number, say("columns not read: {names}", names=", ".join(columns.unread)))
             elif columns is not None:
                 self.row(number, row, columns)
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from solver.domain.explanation import CardAccount, Change, Difference, Explanation, Rig
-from solver.domain.language import listed, message, say
+from solver.domain.language import listed, message, message_as, say
 from solver.report.wording import (
     GOAL_WORDS,
     STATUS_WORDS,
@@ -70,7 +70,7 @@ AXIS_WORDS = {
     "wall_power": message("wall power"),
     "cost_per_sample": message("cost per sample"),
     "watts": message("wall power"),
-    "value": message("value"),
+    "value": message_as("goal", "value"),
 }
 
 
