@@ -18,6 +18,7 @@ from typing import Any
 from solver.batch import OutOfTime, Patience, prove
 from solver.catalog import Library, with_prices
 from solver.domain.errors import InvalidProblem, SolverFailure
+from solver.domain.language import speaking
 from solver.domain.plan import Choice, Result
 from solver.domain.problem import Problem
 from solver.domain.units import fen
@@ -29,7 +30,7 @@ from solver.sweep.answer import Answers, Told, answer_of, infeasible
 from solver.sweep.expect import broken_of
 from solver.sweep.library_text import library_of
 from solver.sweep.questions import Asked, Questions
-from solver.sweep.scenario import FRONTIERS, Batch, Row, Scenario, dumps, failed
+from solver.sweep.scenario import FRONTIERS, STORED, Batch, Row, Scenario, dumps, failed
 
 BLOCKS = 50
 """Scenarios in one CP-SAT model."""
@@ -44,7 +45,8 @@ def answer_batch(batch: Batch) -> list[Row]:
     Raises:
         InvalidProblem: the base question itself is wrong.
     """
-    return engine_of(batch.library, batch.question).answers(batch)
+    with speaking(STORED):
+        return engine_of(batch.library, batch.question).answers(batch)
 
 
 def engine_of(library: bytes, question: str) -> Engine:

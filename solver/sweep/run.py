@@ -28,14 +28,14 @@ from typing import Any
 from solver import __version__
 from solver.catalog import Library
 from solver.domain.errors import InvalidProblem
-from solver.domain.language import say
+from solver.domain.language import say, speaking
 from solver.domain.problem import catalog_digest
 from solver.sweep.executors import EXECUTORS, run_batches, worst_case_s
 from solver.sweep.expand import expand
 from solver.sweep.file import ScenarioFile, parse_again
 from solver.sweep.library_text import library_of, text_of
 from solver.sweep.questions import Questions
-from solver.sweep.scenario import Batch, Row, Scenario
+from solver.sweep.scenario import STORED, Batch, Row, Scenario
 from solver.sweep.store import Counts, Run, Store
 
 FIRST_BATCH = 50
@@ -208,7 +208,9 @@ def scenarios_of(store: Store, run: Run) -> tuple[Iterator[Scenario], Questions]
     """The scenarios of a registered run, from its own input and catalogue, and the questions they change."""
     library = library_of(store.snapshot(run.library_sha256))
     questions = Questions(library, json.loads(run.question))
-    return expand(file_of(store, run), questions, bool(run.options["frontiers"])), questions
+    with speaking(STORED):
+        file = file_of(store, run)
+    return expand(file, questions, bool(run.options["frontiers"])), questions
 
 
 def file_of(store: Store, run: Run) -> ScenarioFile:
@@ -303,7 +305,11 @@ class _Pace:
 
 
 def _batches(scenarios: Iterator[Scenario], empty: Batch, pace: _Pace) -> Iterator[Batch]:
-    while taken := tuple(itertools.islice(scenarios, pace.size)):
+    while True:
+        with speaking(STORED):
+            taken = tuple(itertools.islice(scenarios, pace.size))
+        if not taken:
+            return
         yield empty.part(taken)
 
 

@@ -55,6 +55,10 @@ class Row(NamedTuple):
     solve_ms: float = 0.0
 
 
+STORED = "en"
+"""The language of what a run store holds: why a scenario failed reads the same for all who share the store."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Scenarios and all that their answers depend on.
