@@ -173,7 +173,7 @@ def test_closed_pipe_is_quiet() -> None:
 
 
 def test_wheel_brings_its_catalogue(tmp_path: Path) -> None:
-    """Tests that a wheel holds the catalogue and that an installed one answers without the repository."""
+    """Tests that a wheel has the catalogue, and that an installed one answers alone, in Chinese too."""
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPO)],
         check=True,
@@ -194,7 +194,7 @@ def test_wheel_brings_its_catalogue(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.extend({here!r}); import solver; "
         f"assert solver.__file__.startswith({str(place)!r}), solver.__file__; "
-        "from solver.cli import main; main(['optimize', '--budget', '300000'])"
+        "from solver.cli import main; main(['optimize', '--budget', '300000', '--lang', 'zh'])"
     )
     done = subprocess.run(
         [str(place / "bin" / "python"), "-I", "-c", code],
@@ -202,8 +202,10 @@ def test_wheel_brings_its_catalogue(tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
+        encoding="utf-8",
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "2x A100 80GB PCIe" in done.stdout
+    assert "总成本" in done.stdout

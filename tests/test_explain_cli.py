@@ -67,6 +67,8 @@ def test_infeasible_question(run_cli: RunCli) -> None:
     assert "20,000 CNY more (80,000 in all)" in text
     assert "4 samples less in the batch (8 in all)" in text
     assert "2x RTX A6000 at 300 W: 12 samples, 80,000 CNY" in text
+    assert "none fits: budget" in text
+    assert "excluded" not in text
 
 
 def test_excluded_cards_say_what_fits(run_cli: RunCli) -> None:

@@ -7,19 +7,25 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from string import Formatter
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from solver.catalog import default_library
 from solver.domain.language import LANGUAGES, language_of, say, say_many, speaking
 from solver.domain.limits import LIMITS
 from solver.domain.notices import AVAILABILITY
 from solver.report.explained.inequalities import INEQUALITIES
+from solver.report.prose import Prose, breaks
 from solver.report.wording import yuan, yuan_in_full
 from tests.conftest import RunCli
 from tests.messages import LOCALE, catalogue, compiled, found, updated
+from tests.pages import read_page
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
@@ -237,3 +243,58 @@ def test_answers_in_chinese(run_cli: RunCli, tmp_path: Path) -> None:
     assert told.code == 0
     assert "情景" in told.out
     assert "cost CNY" not in told.out
+
+
+FAULTY = """
+scenarios:
+  - {name: good, set: {limits.budget_cny: 300000}}
+  - {name: bad value, set: {limits.budget_cny: -5}}
+  - {name: bad path, set: {limits.budgt_cny: 5}}
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_runs_are_stored_in_one_language(run_cli: RunCli, tmp_path: Path, executor: str) -> None:
+    """Tests that JSON of a run is the same to the byte in both languages, faults of scenarios included."""
+    file, told = tmp_path / "faulty.yaml", []
+    file.write_text(FAULTY, encoding="utf-8")
+    for language in ("en", "zh"):
+        store = tmp_path / f"{language}.sqlite"
+        options = ["--store", store, "--run-id", "r", "--executor", executor, "--format", "json", "--lang", language]
+        ran = run_cli("whatif", "run", file, *options)
+        assert ran.code == 6
+        told.append(ran.out)
+    assert told[0] == told[1]
+    assert "no such path" in told[1]
+
+
+def test_reports_of_runs_name_cards(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that a report of a run has names, not ids, of cards and platforms: in text, table, chart and map."""
+    file, store, page = tmp_path / "sweep.yaml", tmp_path / "s.sqlite", tmp_path / "r.html"
+    grid = "limits.budget_cny: [100000, 200000, 300000], site.socket_amps: [4, 10]"
+    file.write_text(f"sweeps: [{{grid: {{{grid}}}}}]", encoding="utf-8")
+    assert run_cli("whatif", "run", file, "--store", store, "--run-id", "r", "--executor", "inline").code == 0
+    assert run_cli("report", "r", "--store", store, "-o", page, "--lang", "zh").code == 0
+    shown = read_page(page.read_text(encoding="utf-8"))
+    assert shown.language == "zh-CN"
+    assert re.search(r"\dx RTX A6000", shown.text)
+    assert not re.search(r"\dx [a-z]", shown.text)
+    assert "guide-base" not in shown.text
+
+
+def test_lines_break_as_chinese_does() -> None:
+    """Tests that no line is wider than its room, none begins with a comma, and words of Latin letters stay whole."""
+    line = "  没有价格、不会被选中的显卡：a40、a800-80gb-pcie、h100-nvl-94gb（两槽），rtx-pro-6000-blackwell-max-q。"
+    for width in range(30, 80):
+        at = [0, *breaks(line, width), len(line)]
+        parts = [line[a:b].rstrip() for a, b in pairwise(at)]
+        assert "".join(parts).replace(" ", "") == line.replace(" ", "")
+        assert all(cell_len(part) <= width for part in parts)
+        assert not any(part.startswith(tuple("、：，。）")) for part in parts)
+        assert not any(part.endswith("（") for part in parts)
+        assert sum("a800-80gb-pcie" in part for part in parts) == 1
+    assert breaks("rtx-pro-6000", 5) == [5, 10]
+    shown = StringIO()
+    Console(file=shown, width=40, color_system=None).print(Prose(line))
+    assert shown.getvalue().startswith("  没有价格")
+    assert breaks("one two", 100) == []

@@ -111,6 +111,19 @@ def test_unknown_method(server: Running) -> None:
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def test_the_server_speaks_english() -> None:
+    """Tests that a server answers in English whatever the locale it was started in."""
+    chinese = Running(environment={"LANG": "zh_CN.UTF-8", "LC_ALL": "zh_CN.UTF-8", "SOLVER_CLI_LANG": "zh"})
+    try:
+        with chinese.stub() as stub:
+            error = failure(lambda: stub.Optimize(budget(-5), timeout=15))
+            answer = stub.Optimize(budget(300_000), timeout=30)
+        assert "must be between 0 and" in error.details()
+        assert any("more than a year old" in warning.message for warning in answer.result.warnings)
+    finally:
+        chinese.kill()
+
+
 def test_many_long_faults_fit_into_a_status(server: Running) -> None:
     """Tests that thousands of faults with long names still reach the caller as a status of its size."""
     limits = problem_pb2.Limits(include=[f"{'n' * 70}-{i}" for i in range(2000)], exclude=["漢" * 50] * 50)
