@@ -32,6 +32,7 @@ from solver.check import CheckReport
 from solver.client_runs import RunCalls
 from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
+from solver.domain.language import message, say
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
 from solver.domain.records import Card, Catalog, Offer, Platform, Workload
@@ -59,14 +60,14 @@ _RETRIES = {
     ]
 }
 _ELSEWHERE = {
-    grpc.StatusCode.UNAVAILABLE: "is not available",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "has no room",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer in time",
-    grpc.StatusCode.UNAUTHENTICATED: "does not let us in",
-    grpc.StatusCode.PERMISSION_DENIED: "does not let us in",
-    grpc.StatusCode.UNIMPLEMENTED: "does not offer this",
-    grpc.StatusCode.FAILED_PRECONDITION: "does not offer this",
-    grpc.StatusCode.CANCELLED: "broke off the call",
+    grpc.StatusCode.UNAVAILABLE: message("the server {server} is not available: {text}"),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: message("the server {server} has no room: {text}"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: message("the server {server} did not answer in time: {text}"),
+    grpc.StatusCode.UNAUTHENTICATED: message("the server {server} does not let us in: {text}"),
+    grpc.StatusCode.PERMISSION_DENIED: message("the server {server} does not let us in: {text}"),
+    grpc.StatusCode.UNIMPLEMENTED: message("the server {server} does not offer this: {text}"),
+    grpc.StatusCode.FAILED_PRECONDITION: message("the server {server} does not offer this: {text}"),
+    grpc.StatusCode.CANCELLED: message("the server {server} broke off the call: {text}"),
 }
 _PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 """Of these, what asking again later may mend; with a RetryInfo also others."""
@@ -373,8 +374,8 @@ class Client(RunCalls):
             kind = UnknownName if code is grpc.StatusCode.NOT_FOUND else InvalidProblem
             return kind(_faults(error) or [Violation("request", "", text)])
         if code in _ELSEWHERE:
-            return ServerUnavailable(f"the server {self._server} {_ELSEWHERE[code]}: {text}", _passes(error))
-        return SolverFailure(f"the server {self._server} failed: {text}")
+            return ServerUnavailable(say(_ELSEWHERE[code], server=self._server, text=text), _passes(error))
+        return SolverFailure(say("the server {server} failed: {text}", server=self._server, text=text))
 
 
 def _details(error: Any) -> Iterator[Any]:
@@ -422,7 +423,7 @@ def _sendable(**values: object) -> Iterator[None]:
         if isinstance(error, InvalidProblem):
             raise
         given = ", ".join(f"{name} = {value!r}" for name, value in values.items() if value is not None)
-        raise InvalidProblem.of("request", None, f"cannot be sent: {given[:200]}") from None
+        raise InvalidProblem.of("request", None, say("cannot be sent: {given}", given=given[:200])) from None
 
 
 def _timeout(timeout_s: float | None, time_limit_s: float | None, default_s: float) -> float:
@@ -437,4 +438,4 @@ def _read(field: str, path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError:
-        raise InvalidProblem.of(field, str(path), "cannot be read") from None
+        raise InvalidProblem.of(field, str(path), say("cannot be read")) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -237,6 +238,12 @@ def test_answers_in_chinese(run_cli: RunCli, tmp_path: Path) -> None:
     plan.write_text(plan.read_text(encoding="utf-8").replace("232000", "232001", 1), encoding="utf-8")
     off = run_cli("verify", folder, "--lang", "zh")
     assert off.code == 3
+    assert "应得" in off.out
+    english = run_cli("verify", folder, "--lang", "en")
+    assert "follows" in english.out, "the verdict is in the language of who asks, not of who saved"
+    assert "应得" not in english.out
+    verdicts = [run_cli("verify", folder, "--format", "json", "--lang", language).out for language in ("en", "zh")]
+    assert verdicts[0] == verdicts[1]
     assert "232,001" in off.out or "232001" in off.out
     store = tmp_path / "s.sqlite"
     told = run_cli("whatif", "run", EXAMPLES / "guide-budgets.yaml", "--store", store, "--lang", "zh")
@@ -266,6 +273,29 @@ def test_runs_are_stored_in_one_language(run_cli: RunCli, tmp_path: Path, execut
         told.append(ran.out)
     assert told[0] == told[1]
     assert "no such path" in told[1]
+
+
+def test_an_answer_worded_otherwise_still_holds(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that a version that words the texts of a saved answer otherwise finds no fault; another figure is one."""
+    folder = tmp_path / "saved"
+    assert run_cli("optimize", "--budget", 300000, "--save", folder, "--lang", "zh").code == 0
+    manifest = json.loads((folder / "saved.json").read_text(encoding="utf-8"))
+
+    def put(name: str, old: str, new: str) -> None:
+        data = (folder / name).read_bytes().replace(old.encode(), new.encode(), 1)
+        (folder / name).write_bytes(data)
+        manifest["files"][name] = hashlib.sha256(data).hexdigest()
+        (folder / "saved.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    put("README.txt", "本说明", "此说明")
+    put("order.csv", "单价", "每件价格")
+    ran = run_cli("verify", folder, "--lang", "zh")
+    assert (ran.code, ran.out[:4]) == (0, "核对无误"), ran.out
+    put("README.txt", "232,000", "232,001")
+    assert run_cli("verify", folder).code == 3
+    put("README.txt", "232,001", "232,000")
+    put("order.csv", "207000", "207001")
+    assert run_cli("verify", folder).code == 3
 
 
 def test_reports_of_runs_name_cards(run_cli: RunCli, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def _answer(arguments: list[str]) -> object:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_ended(error.format_message()), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error of ours
         return 1
@@ -154,6 +154,11 @@ def _told(error: InvalidProblem) -> str:
     if len(faults) > MOST_FAULTS:
         faults[MOST_FAULTS:] = [say("and {count} more", count=len(faults) - MOST_FAULTS)]
     return say("; ").join(faults)
+
+
+def _ended(sentence: str) -> str:
+    """A sentence of Click's, which puts its full stop there itself, ended as the reader's language ends one."""
+    return say("{sentence}.", sentence=sentence[:-1]) if sentence.endswith(".") else sentence
 
 
 def _fail(told: str, code: int) -> int:

@@ -151,6 +151,14 @@ def validate(paths: tuple[str, ...]) -> int:
     return 0
 
 
+_KINDS = {
+    "cards": message("{count} cards"),
+    "platforms": message("{count} platforms"),
+    "offers": message("{count} offers"),
+    "workloads": message("{count} workloads"),
+}
+
+
 def _validated(name: str, library: Any) -> tuple[Any, str]:
     """The library with a valid folder laid over it, and what was found; a file changes nothing."""
     path = Path(name)
@@ -173,5 +181,5 @@ def _validated(name: str, library: Any) -> tuple[Any, str]:
         return library, say("ok: a question")
     from solver.catalog.library import read_entries, with_folder
 
-    counted = listed(f"{len(found)} {kind}" for kind, found in read_entries(path).items() if found)
+    counted = listed(say(_KINDS[kind], count=len(found)) for kind, found in read_entries(path).items() if found)
     return with_folder(library, path), say("ok: {counted}", counted=counted)

@@ -9,7 +9,7 @@ import click
 
 from solver.cli.output import FORMAT_HELP
 from solver.cli.question import FileName, GroupedCommand, GroupedOption
-from solver.domain.language import message, say, say_many
+from solver.domain.language import language, message, say, say_many, speaking
 
 if TYPE_CHECKING:
     from solver.report.saved.verify import Verdict
@@ -39,7 +39,8 @@ def command(folder: str, form: str) -> int:
     """Check a saved answer."""
     from solver.report.saved.verify import verify
 
-    verdict = verify(Path(folder))
+    with speaking("en" if form == "json" else language()):  # programs are spoken to in one language
+        verdict = verify(Path(folder))
     if form == "json":
         from solver.report.json_form import SCHEMA_VERSION, dumps
 

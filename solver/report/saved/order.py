@@ -16,6 +16,7 @@ from decimal import Decimal
 from solver.domain.language import say
 from solver.domain.plan import OrderLine, Plan
 from solver.domain.units import fen
+from solver.report.facts import BASIS_WORDS, CONDITION_WORDS, item_words
 from solver.report.saved import layout
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -47,27 +48,27 @@ def table(plan: Plan) -> list[Cells]:
         say("basis"),
         say("source"),
     )
-    lines = [_line(line) for line in plan.order]
+    lines = [_line(line, plan) for line in plan.order]
     total = ("",) * 3
     assert sum(fen(line.total_cny) for line in plan.order) == fen(plan.cost_cny)
     return [header, *lines, (say("total"), *total, amount(plan.cost_cny), *("",) * (len(header) - 5))]
 
 
-def _line(line: OrderLine) -> Cells:
+def _line(line: OrderLine, plan: Plan) -> Cells:
     tax = "" if line.tax_included is None else say("included") if line.tax_included else say("without")
     return (
-        line.name,
+        item_words(line, plan),
         line.item_id,
         str(line.quantity),
         amount(line.unit_price_cny),
         amount(line.total_cny),
-        line.condition,
+        say(CONDITION_WORDS.get(line.condition, line.condition)),
         line.vendor,
         _day(line.quote_date),
         _day(line.valid_until),
         tax,
         "" if line.lead_time_days is None else str(line.lead_time_days),
-        line.basis,
+        say(BASIS_WORDS.get(line.basis, line.basis)),
         line.source,
     )
 

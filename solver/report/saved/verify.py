@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -81,9 +82,8 @@ def verify_files(files: Files) -> Verdict:
         InvalidProblem: one is missing or unreadable.
     """
     saved = saved_of(files)
-    with speaking(saved.language):
-        check = _Check(files, saved)
-        check.run()
+    check = _Check(files, saved)
+    check.run()
     return Verdict(
         faults=tuple(check.faults),
         notes=tuple(check.notes),
@@ -128,7 +128,9 @@ class _Check:
             self._derived(plan)
         self._needed(plan)
         there = {*self.files, *self.wanted}
-        self._text(layout.README, readme(self.saved.model_copy(update={"result": result}), dict.fromkeys(there)))
+        with speaking(self.saved.language):
+            wanted = readme(self.saved.model_copy(update={"result": result}), dict.fromkeys(there))
+        self._text(layout.README, wanted)
         self._manifest()
         self._today()
 
@@ -283,7 +285,8 @@ class _Check:
             self._fault(layout.ORDER_TABLE, "total", plan.cost_cny, reason)
             return
         try:
-            expected = derived(self.saved, plan)
+            with speaking(self.saved.language):
+                expected = derived(self.saved, plan)
         except InvalidProblem as error:
             for fault in error.violations:
                 self._fault(layout.MANIFEST, "global_batch", fault.value, fault.allowed)
@@ -313,7 +316,8 @@ class _Check:
             for column in range(max(len(one), len(two))):
                 cell, should = (row[column] if column < len(row) else "" for row in (one, two))
                 self.figures += int(any(c.isdigit() for c in should))
-                if cell != should:
+                worded = at == 0 or (at == len(wanted) - 1 and column == 0)  # heads of columns, and the word for total
+                if cell != should and not (worded and self._as_written(name)):
                     named = header[column] if column < len(header) else str(column + 1)
                     figure = say("row {row}, {column}", row=at + 1, column=named)
                     expected_text = json.dumps(should, ensure_ascii=False)
@@ -337,6 +341,8 @@ class _Check:
         found = self.files[name].decode("utf-8", "replace").split("\n")
         wanted = expected.split("\n")
         self.figures += sum(any(c.isdigit() for c in line) for line in wanted)
+        if name == layout.README and self._as_written(name) and _figures_in(found[:2]) == _figures_in(wanted[:2]):
+            return  # worded otherwise by another version
         for at in range(max(len(found), len(wanted))):
             one, two = (lines[at] if at < len(lines) else None for lines in (found, wanted))
             if one != two:
@@ -344,6 +350,10 @@ class _Check:
                 left, right = (text or say("nothing") for text in quoted)
                 figure = say("line {line}", line=at + 1)
                 self.faults.append(Fault(file=name, figure=figure, found=left, expected=right))
+
+    def _as_written(self, name: str) -> bool:
+        """Whether a file is to the byte what the answer's own record says was written."""
+        return manifest_of(self.files).files.get(name) == sha256(self.files[name])
 
     def _needed(self, plan: Plan | None) -> None:
         """No file that the answer has nothing for."""
@@ -398,6 +408,10 @@ class _Check:
             self.notes.append(
                 say("the shipped catalogue has changed since; asked again, the question also sees: {ids}", ids=told)
             )
+
+
+def _figures_in(lines: list[str]) -> list[str]:
+    return re.findall(r"\d[\d,.]*", " ".join(lines))
 
 
 def _loss(axis: str, measures: Measures) -> Any:
