@@ -79,10 +79,11 @@ def recommendation(saved: Saved) -> str:
     if not ways:
         return told
     way = ways[0]
-    changes = " + ".join(change_words(change) for change in way.changes)
+    changes = say(" and ").join(change_words(change) for change in way.changes)
     assert way.rig is not None
     rig = f"{way.rig.card_count}x {way.rig.card_name}"
-    return told + " " + say("One way out: {changes}, which buys {rig}.", changes=changes, rig=rig)
+    way_out = say("One way out: {changes}, which buys {rig}.", changes=changes, rig=rig)
+    return say("{first} {second}", first=told, second=way_out)
 
 
 def _facts(result: Result, plan: Plan) -> Iterator[Fact]:

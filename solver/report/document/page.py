@@ -20,7 +20,7 @@ from solver.report.document.style import CSS
 from solver.report.explained.sections import Section
 from solver.report.markup import h, html_text, json_block
 
-_FIGURE = re.compile(r"(at least |至少 )?[-\d,.]+ ?(%|h|days|天|CNY|元|GB|MiB|W)?|any|任意|-|")
+_FIGURE = re.compile(r"(at least |至少 )?[-\d,.]+ ?(%|h|days|天|CNY|元|GB|MiB|W)?|any|不限|任意|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
 _BETWEEN = re.compile(r"(?<=[\s/-])")
 _PHONE, _PAPER, _CELL_FONT, _CELL_GAP = 358, 780, 13, 9

@@ -41,6 +41,7 @@ th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var
 th,td{padding:5px 14px 5px 0}th:last-child,td:last-child{padding-right:0}
 td{border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
 .any td{overflow-wrap:anywhere}
+:lang(zh) th,:lang(zh) td{word-break:keep-all}
 .num+:not(.num){padding-left:10px}
 .num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .under{color:var(--soft);font-size:13px;margin:8px 0 0}

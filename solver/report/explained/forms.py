@@ -15,7 +15,7 @@ from solver.report.explained.sections import Section, sections_of
 from solver.report.explained.words import footer, headline
 from solver.report.prose import Prose
 
-_FIGURE = re.compile(r"[\d,.]+( h| days| 天)?|any|任意|-|")
+_FIGURE = re.compile(r"[\d,.]+( h| days| 天)?|any|不限|任意|-|")
 """A cell that holds one figure; a column of such cells is set to the right."""
 
 
