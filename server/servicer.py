@@ -136,6 +136,9 @@ class Call:
         self._servicer, self._method, self._context = servicer, method, context
         self._arrived = time.monotonic()
         self._queued_s = math.nan
+        # Read while the call is there: gRPC reads it through a pointer, which is dead for a call that was cut off.
+        # Asked for in `_end`, it killed the server (SIGSEGV, once in some 200 random histories with cancelled calls).
+        self._peer = context.peer()
         metadata = dict(context.invocation_metadata() or ())
         self._caller = str(metadata.get("authorization", ""))
         given = metadata.get("x-request-id", "")
@@ -208,7 +211,7 @@ class Call:
             fields["queue_ms"] = round(self._queued_s * 1000, 3)
         if message:
             fields["message"] = message
-        log(level, "call", **fields, peer=self._context.peer(), **more)
+        log(level, "call", **fields, peer=self._peer, **more)
 
     async def _abort(self, status: status_pb2.Status) -> None:
         details = (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", self._request_id))
