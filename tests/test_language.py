@@ -24,6 +24,8 @@ from solver.domain.notices import AVAILABILITY
 from solver.report.explained.inequalities import INEQUALITIES
 from solver.report.prose import Prose, breaks
 from solver.report.wording import yuan, yuan_in_full
+from solver.sweep.file import parse
+from solver.sweep.schema import TEMPLATE
 from tests.conftest import RunCli
 from tests.messages import LOCALE, catalogue, compiled, found, updated
 from tests.pages import read_page
@@ -328,3 +330,15 @@ def test_lines_break_as_chinese_does() -> None:
     Console(file=shown, width=40, color_system=None).print(Prose(line))
     assert shown.getvalue().startswith("  没有价格")
     assert breaks("one two", 100) == []
+
+
+def test_the_example_is_the_same_in_both_languages() -> None:
+    """Tests that translating the comments of the example file has changed nothing else."""
+    files = []
+    for language in LANGUAGES:
+        with speaking(language):
+            files.append(parse(say(TEMPLATE).encode(), "t.yaml"))
+    one, two = files
+    assert (one.question, one.total, one.paths) == (two.question, two.total, two.paths)
+    assert [entry.changes for entry in one.entries] == [entry.changes for entry in two.entries]
+    assert [sweep.grid for sweep in one.sweeps] != []

@@ -68,7 +68,8 @@ def question_text(question: Map[str, Any], head: str | None = None) -> str:
     if head is None:
         head = (
             f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
-            "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
+            + say("# A whole question. Ask it again with: solver-cli optimize --problem FILE")
+            + "\n"
         )
     return head + yaml_text(question)
 

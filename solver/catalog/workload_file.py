@@ -15,11 +15,11 @@ from solver.catalog.question_file import yaml_text
 from solver.catalog.reading import Mapping, parse_yaml, read_file
 from solver.catalog.shaped import own
 from solver.domain.errors import InvalidProblem
-from solver.domain.language import say
+from solver.domain.language import message, say
 from solver.domain.records import Workload
 from solver.domain.units import plain_number
 
-_HEAD = "# A workload. Use it: solver-cli optimize --workload FILE. Look at it: solver-cli workload show FILE\n"
+_HEAD = message("# A workload. Use it: solver-cli optimize --workload FILE. Look at it: solver-cli workload show FILE")
 
 
 def read_workload(path: Path) -> Workload:
@@ -53,7 +53,7 @@ def workload_text(work: Workload) -> str:
         entry.pop("spreads", None)
         if stated["spreads"]:
             entry["spreads"] = _listed([spread.model_dump() for spread in stated["spreads"]])
-    return _HEAD + yaml_text({"workloads": [entry]})
+    return say(_HEAD) + "\n" + yaml_text({"workloads": [entry]})
 
 
 def _listed(value: Any) -> Any:

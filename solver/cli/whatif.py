@@ -729,11 +729,11 @@ def init_command(file: str | None) -> int:
     from solver.sweep.schema import TEMPLATE
 
     if file is None:
-        click.echo(TEMPLATE, nl=False)
+        click.echo(say(TEMPLATE), nl=False)
         return 0
     try:
         with Path(file).open("x", encoding="utf-8") as target:
-            target.write(TEMPLATE)
+            target.write(say(TEMPLATE))
     except FileExistsError:
         raise InvalidProblem.of("file", file, say("exists already, and is left as it is")) from None
     except OSError as error:

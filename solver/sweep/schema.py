@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from solver.domain.language import message
 from solver.domain.problem import CONFIDENCES, GOALS, Limits, Site
 from solver.domain.records import Card, Offer, Platform, Record, Workload
 from solver.sweep.columns import KINDS
@@ -142,7 +143,7 @@ def _loose(field: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in field.items() if key != "default"}
 
 
-TEMPLATE = """\
+TEMPLATE = message("""\
 # yaml-language-server: $schema=./scenario.schema.json
 # What-if scenarios. Check with: solver-cli whatif validate FILE. Run with: solver-cli whatif run FILE
 # The schema named above, for editors: solver-cli whatif schema > scenario.schema.json
@@ -176,4 +177,5 @@ sweeps:
       values:
         prices.a100-80gb-pcie: {normal: {percent: 15}}
         prices.rtx-a6000: {uniform: {percent: [-10, 20]}}
-"""
+""")
+"""What `whatif init` writes, said as a whole: a translation keeps all but the comments."""

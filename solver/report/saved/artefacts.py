@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from solver import __version__
 from solver.catalog import question_of
 from solver.catalog.question_file import question_text
-from solver.domain.language import say, speaking
+from solver.domain.language import message, say, speaking
 from solver.domain.plan import Plan, Result
 from solver.report.facts import plan_title
 from solver.report.json_form import (
@@ -29,10 +29,12 @@ from solver.report.saved.record import EMPTY, Saved
 from solver.report.saved.training import ds_config
 from solver.report.wording import money
 
-_QUESTION_HEAD = """\
+_QUESTION_HEAD = message(
+    """\
 # The whole question of this saved answer, its catalogue and prices included.
 # Ask it again with: solver-cli optimize --problem problem.yaml
 """
+)
 
 
 def artefacts(saved: Saved) -> dict[str, bytes]:
@@ -51,7 +53,7 @@ def artefacts(saved: Saved) -> dict[str, bytes]:
             found[layout.FRONTIER] = _json(frontier_object(saved.frontier))
         if saved.result.plan is not None:
             found |= derived(saved, saved.result.plan)
-        found[layout.QUESTION] = question_text(question_of(saved.problem, EMPTY), _QUESTION_HEAD).encode()
+        found[layout.QUESTION] = question_text(question_of(saved.problem, EMPTY), say(_QUESTION_HEAD)).encode()
         found[layout.README] = readme(saved, found).encode()
     ordered = {name: found[name] for name in layout.NAMES if name in found}
     return {**ordered, layout.MANIFEST: _json(_manifest(saved, ordered))}
