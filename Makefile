@@ -62,8 +62,12 @@ endif
 pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 	$(PY) -m pytest -n 2 $(ARGS)
 
-test-extras: $(VENV)/.dev ## tests with clients from elsewhere (needs node and npm)
+test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (needs node and npm; installs chromium on Debian)
 	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	npm install --prefix tests/extras/browser --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ echo "installing chromium ..." >&2; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency
@@ -93,11 +97,11 @@ whatif-equal: $(VENV)/.dev ## answer every scenario of examples/ as a run does a
 whatif-kill: $(VENV)/.dev ## KILLS kill -9 of runs of 2,000 scenarios and of their workers; each must end as if there were none
 	$(PY) -m tests.kill_run --kills $(KILLS)
 
-bench: $(VENV)/.dev ## measure, the long way
-	$(PY) -m benchmarks
+bench: $(VENV)/.bench ## measure against the others; writes benchmarks/README.md (NAMES= for some benches only)
+	$(PY) -m benchmarks $(NAMES)
 
-bench-quick: $(VENV)/.dev ## measure in about a minute
-	$(PY) -m benchmarks --quick
+bench-quick: $(VENV)/.dev ## measure in under two minutes
+	$(PY) -m benchmarks --quick $(NAMES)
 
 clean: ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -117,6 +121,11 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing the tools into $(VENV), once ..." >&2
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what draws charts into $(VENV), once ..." >&2
+	@$(PIP) -e '.[bench,cluster]'
 	@touch $@
 
 # Byte code, written even where PYTHONDONTWRITEBYTECODE is set: without it a start takes three times as long.

@@ -1,7 +1,8 @@
 """Run the benches: `python -m benchmarks [--quick] [NAME ...]`.
 
-Prints tables and verdicts and writes raw figures to benchmarks/results/<date>.json. To add a bench: a function
-`(quick) -> Report` in a module of its own, and a line in `BENCHES`.
+Prints tables and verdicts, keeps raw figures in benchmarks/results/<date>.json after each bench, and, after a run of
+all, writes the page (page.py). Some benches by name renew their figures in the file of the day. To add a bench: a
+function `(quick) -> Report` in a module of its own, and a line in `BENCHES`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explain, server, solve, start_up, whatif
+from benchmarks import contest, explain, page, peers, profiles, server, solve, start_up, whatif
 from benchmarks.report import Report
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,11 +28,14 @@ BENCHES: dict[str, Callable[[bool], Report]] = {
     "solve-default": solve.default_catalogue,
     "solve-prepared": solve.nothing_prepared,
     "solve-large": solve.large_catalogues,
+    **contest.BENCHES,
     **server.BENCHES,
     "start-up": start_up.cold_starts,
     "explain": explain.explanations,
     "frontier": explain.curves,
     **whatif.BENCHES,
+    **peers.BENCHES,
+    **profiles.BENCHES,
 }
 
 
@@ -46,8 +51,17 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("ortools", "numpy", "pydantic")},
+        "versions": {name: metadata.version(name) for name in ("ortools", "numpy", "pydantic", "grpcio")},
     }
+
+
+def _figures_of_today(kept: Path, quick: bool, fresh: bool) -> dict[str, Any]:
+    """The figures to add to: those of an earlier run of today, unless everything is measured again."""
+    if not fresh and kept.exists():
+        earlier: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return earlier
+    today = datetime.date.today().isoformat()
+    return {"quick": quick, "date": today, "minutes": 0, "machine": machine(), "benches": {}}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,22 +73,23 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in asked.names if name not in BENCHES]
     if unknown:
         parser.error(f"no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
-    reports = {}
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     if busy > 0.5:
         print(f"the machine is busy ({busy:.1f} tasks a core): times will be too long, ratios less so", file=sys.stderr)
-    for name in asked.names or BENCHES:
-        reports[name] = BENCHES[name](asked.quick)
-        print(reports[name].text(), end="\n\n", flush=True)
     RESULTS.mkdir(exist_ok=True)
     kept = RESULTS / f"{datetime.date.today().isoformat()}{'-quick' if asked.quick else ''}.json"
-    data = {
-        "quick": asked.quick,
-        "machine": machine(),
-        "benches": {name: report.raw() for name, report in reports.items()},
-    }
-    kept.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    data = _figures_of_today(kept, asked.quick, fresh=not asked.names)
+    began = time.monotonic()
+    for name in asked.names or BENCHES:
+        report = BENCHES[name](asked.quick)
+        print(report.text(), end="\n\n", flush=True)
+        data["benches"][name] = report.raw()
+        if not asked.names:
+            data["minutes"] = round((time.monotonic() - began) / 60, 2)
+        kept.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     print(f"raw figures: {kept}", file=sys.stderr)
+    if not asked.quick and set(data["benches"]) >= set(BENCHES):
+        print(f"page: {page.write(data)}", file=sys.stderr)
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.plain import plainly
 from solver.domain import physics
 from solver.domain.limits import socket_mw
 from solver.domain.plan import offers_for, unpaired_cards
@@ -33,7 +34,7 @@ class _Cards:
         self.watts = _ints([w for grid in grids for w in grid])
         pairs = zip(self.cards, grids, strict=True)
         self.sample_us = _ints([physics.per_sample_us(card, work, w) for card, grid in pairs for w in grid])
-        self.micro = _ints([physics.micro_batch(card, work) for card in self.cards])
+        self.micro = _ints([physics.micro_batch(card, work, 1) for card in self.cards])
         self.width = _ints([card.slot_width for card in self.cards])
         self.length = _ints([card.length_mm or 0 for card in self.cards])
         self.axial = np.array([card.cooling == "axial" for card in self.cards])
@@ -44,7 +45,7 @@ class _Cards:
         self.allowed = np.array(
             [
                 (card.bf16_tensor_cores or work.precision != "bf16")
-                and physics.micro_batch(card, work) > 0
+                and physics.micro_batch(card, work, 1) > 0
                 and card.id not in limits.exclude
                 and (not named or card.id in named)
                 for card in self.cards
@@ -58,6 +59,7 @@ def best(problem: Problem) -> tuple[Key, tuple[str, int, int, str, bool]] | None
 
     The choice is (card id, count, power limit, platform id, whether used offers were open).
     """
+    plainly(problem)
     columns = _Cards(problem)
     if not columns.cards:
         return None

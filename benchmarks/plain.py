@@ -38,6 +38,14 @@ class Answer:
     platform_id: str = ""
 
 
+def plainly(problem: Problem) -> None:
+    """Raise unless memory and time of the workload depend on card, count and power limit in the guide's simple way."""
+    work = problem.workload
+    simple = not work.sharded_gb and not work.optimizer_s and work.gradient_accumulation == 1
+    if not simple or work.reference_pcie_gen is not None or problem.confidence != "expected":
+        raise ValueError("the other methods of the benches take workloads like the guide's only")
+
+
 class _Rig:
     """Counts, platforms, money and batch: the variables and limits that both models have."""
 
@@ -45,6 +53,7 @@ class _Rig:
         offers = problem.catalog.offers_by_item
         if any(len({offer.condition for offer in rows}) > 1 for rows in offers.values()):
             raise ValueError("the plain models do not choose between new and used pieces of one item")
+        plainly(problem)
         self.problem = problem
         self.cards = [card for card in problem.catalog.cards if card.id in offers]
         self.platforms = [platform for platform in problem.catalog.platforms if platform.id in offers]
@@ -59,7 +68,7 @@ class _Rig:
         model.add_exactly_one(self.on)
         self.total = model.new_int_var(1, MAX_OPTION_CARDS, "cards")
         model.add(self.total == sum(self.count))
-        self.micro = [physics.micro_batch(card, problem.workload) for card in self.cards]
+        self.micro = [physics.micro_batch(card, problem.workload, 1) for card in self.cards]
         highest = MAX_OPTION_CARDS * max(self.micro, default=0)
         self.batch = model.new_int_var(min(1, highest), highest, "batch")
         model.add(self.batch == sum(b * n for b, n in zip(self.micro, self.count, strict=True)))

@@ -224,7 +224,7 @@ def _next_solver(server: Running, stub: OptimizerServiceStub) -> int:
 def questions_beside_a_run(quick: bool) -> Report:
     """The default question from one caller: on an idle server, and while a large run goes on; in turns, many times."""
     report = Report("server: the default question while a run of what-if scenarios goes on")
-    rounds, each = (4, 100) if quick else (10, 300)
+    rounds, each = (3, 100) if quick else (5, 200)
     for slots in (2, 1):
         idle, beside = [], []
         done, seconds, alone = 0, 0.0, 0.0
@@ -252,10 +252,9 @@ def questions_beside_a_run(quick: bool) -> Report:
                         done, seconds = done + last - first, seconds + ended - began
                         alone += rest / rounds
         where = f"{slots} slot{'s' if slots > 1 else ''}"
-        for name, ms in (("idle", idle), ("beside a run", beside)):
-            report.rows.append(Row(where, name, _timing(ms), {"p99 ms": share(ms, 0.99)}))
-        report.rows[-1].figures["scenarios/s meanwhile"] = round(done / seconds)
-        report.rows[-1].figures["scenarios/s alone"] = round(alone)
+        rates = {"scenarios/s meanwhile": round(done / seconds), "scenarios/s alone": round(alone)}
+        for name, ms, more in (("idle", idle, {}), ("beside a run", beside, rates)):
+            report.rows.append(Row(where, name, _timing(ms), {"p99 ms": share(ms, 0.99), **more}))
         ratio = share(beside, 0.99) / share(idle, 0.99)
         report.aims.append(Aim(f"p99 of the default question beside a run / idle, {where}", ratio, 5, "x"))
     return report

@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.server import share
 from solver.api.v1 import optimizer_service_pb2 as api
+from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from tests.server.questions import budget, slow
 from tests.server.running import Running, resident_kib, running
@@ -89,12 +91,22 @@ async def soak(server: Running, minutes: float, seed: int) -> Tally:
             await asyncio.sleep(rng.uniform(0, 0.5))
             call.cancel()
 
+        async def stopped() -> None:
+            name = uuid.uuid4().hex
+            call = stub.Optimize(slow(10, 10), timeout=30, metadata=(("x-request-id", name),))
+            await asyncio.sleep(rng.uniform(0, 0.5))
+            await stub.StopSearch(api.StopSearchRequest(request_id=name), timeout=5)
+            result = (await call).result
+            if result.HasField("plan") != (result.status in (result_pb2.STATUS_OPTIMAL, result_pb2.STATUS_FEASIBLE)):
+                tally.wrong.append(f"stopped early: status {result.status}")
+
         async def alive() -> None:
             await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
             await asyncio.sleep(0.2)
 
         mix: list[tuple[Callable[[], Awaitable[None]], int]] = [
-            (answer, 50), (stream, 10), (check, 10), (fuzz, 20), (limited, 3), (left, 3), (alive, 4),
+            (answer, 50), (stream, 10), (check, 10), (fuzz, 20), (limited, 3), (left, 3),
+            (stopped, 3), (alive, 4),
         ]  # fmt: skip
 
         async def caller() -> None:

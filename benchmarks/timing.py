@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ class Timing:
 
     ms: tuple[float, ...]
     cpu_ms: tuple[float, ...]
+    at_least: bool = False
+    """Whether the contender was stopped at a cap, so that its times are lower bounds."""
 
     @property
     def median(self) -> float:
@@ -47,18 +50,23 @@ class Aim:
     figure: float
     at_most: float
     unit: str
+    reason: str = ""
+    """Why it is missed where it is; printed only then."""
 
     @property
     def verdict(self) -> Literal["met", "missed"]:
         return "met" if self.figure <= self.at_most else "missed"
 
     def __str__(self) -> str:
-        return f"{self.what}: {shown(self.figure)} {self.unit}, aim at most {shown(self.at_most)}: {self.verdict}"
+        said = f"{self.what}: {shown(self.figure)} {self.unit}, aim at most {shown(self.at_most)}: {self.verdict}"
+        return f"{said} ({self.reason})" if self.reason and self.verdict == "missed" else said
 
 
 def shown(value: float) -> str:
     """Three significant digits, without exponent."""
-    digits = 3 if value < 0.1 else 2 if value < 10 else 1 if value < 100 else 0
+    if 0 < abs(value) < 0.1:
+        return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    digits = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:,.{digits}f}"
 
 

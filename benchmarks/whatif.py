@@ -105,6 +105,38 @@ def growth(quick: bool) -> Report:
     return report
 
 
+def cluster(quick: bool) -> Report:
+    """Milliseconds per scenario, start of the workers included: local processes beside as many Dask workers."""
+    report = Report("what-if scenarios, prices and limits, local processes and Dask workers, rows durable")
+    count, repeats = (2000, 1) if quick else (10_000, 3)
+    ways = {
+        "inline": INLINE,
+        "local, 1 process": Settings(jobs=1),
+        "local, 2 processes": Settings(jobs=2),
+        "Dask, 1 worker": Settings(executor="dask", jobs=1),
+        "Dask, 2 workers": Settings(executor="dask", jobs=2),
+    }
+    found: dict[str, list[Timing]] = {name: [] for name in ways}
+    for turn in range(repeats):
+        data = FILES["prices and limits"].format(count=count, seed=turn).encode()
+        answers = []
+        for name, settings in ways.items():
+            timed, rows = once(lambda data=data, settings=settings: durable(data, settings))  # type: ignore[misc]
+            found[name].append(per(timed, count))
+            answers.append(rows)
+        assert all(rows == answers[0] for rows in answers)
+    alone = together(found["inline"]).median
+    for name, timings in found.items():
+        timing = together(timings)
+        jobs = ways[name].jobs
+        figures: dict[str, float] = {
+            "scenarios/s": round(1000 / timing.median),
+            "us added a scenario": round((timing.median * jobs - alone) * 1000),
+        }
+        report.rows.append(Row(f"{count:,} scenarios", name, timing, figures))
+    return report
+
+
 def durable(data: bytes, settings: Settings) -> list[tuple[Any, ...]]:
     """Run a file from its bytes into a store of its own; the rigs in order."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "runs.sqlite") as store:
@@ -144,23 +176,23 @@ def together(timings: list[Timing]) -> Timing:
     return Timing(tuple(ms for t in timings for ms in t.ms), tuple(ms for t in timings for ms in t.cpu_ms))
 
 
-BENCHES: dict[str, Callable[[bool], Report]] = {"whatif": scenarios, "whatif-growth": growth}
+BENCHES: dict[str, Callable[[bool], Report]] = {"whatif": scenarios, "whatif-growth": growth, "whatif-cluster": cluster}
 
 
 def main() -> None:
     """Run one file of so many scenarios in this process, and tell time and peak memory as JSON."""
     count = int(sys.argv[1])
     data = FILES["prices and limits"].format(count=count, seed=1).encode()
-    timing, _ = once(lambda: durable_only(data))
+    timing, _ = once(lambda: durable_only(data, INLINE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"ms": timing.ms[0], "cpu_ms": timing.cpu_ms[0], "peak_mib": peak}))
 
 
-def durable_only(data: bytes) -> None:
+def durable_only(data: bytes, settings: Settings) -> None:
     """As `durable`, without reading the rows back."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "runs.sqlite") as store:
-        run = register(store, "bench", parse(data, "bench.yaml"), data, default_library(), INLINE)
-        execute(store, run, INLINE)
+        run = register(store, "bench", parse(data, "bench.yaml"), data, default_library(), settings)
+        execute(store, run, settings)
 
 
 if __name__ == "__main__":

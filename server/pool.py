@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +31,8 @@ from solver.domain.errors import SolverFailure
 
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
+_GRACE_IF_AWAITED_S = 0.03
+"""The same where nobody waits for its answer and a call waits for a process: another is forked in less time."""
 _DEADLINE_SHARE = 0.4
 _DEAD_ALREADY_S = 0.05
 _PING_EVERY_S = 1.0
@@ -65,6 +67,32 @@ class SolverDied(SolverFailure):
 
 class _Late(Exception):
     """A solver process was ended because it did not stop in time."""
+
+
+class EarlyStop:
+    """Lets a job's caller end its search and still have the answer: the best found so far."""
+
+    def __init__(self) -> None:
+        """Nothing is being searched yet."""
+        self.asked = False
+        self._watch: _Watch | None = None
+
+    def now(self) -> bool:
+        """End the search as if its time were over; whether one was under way."""
+        if self._watch is None:
+            return False
+        self.asked = True
+        self._watch.until(time.monotonic())
+        return True
+
+    @contextlib.contextmanager
+    def of(self, watch: _Watch) -> Iterator[None]:
+        """The search that `watch` times is under way inside the block."""
+        self._watch = watch
+        try:
+            yield
+        finally:
+            self._watch = None
 
 
 class _Process:
@@ -114,6 +142,8 @@ class SolverPool:
         self._config, self._target, self._metrics = config, processes, metrics
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         self._processes: dict[int, _Process] = {}
+        self._stopping: list[_Process] = []
+        """Processes that were told to stop a search nobody waits for, in that order."""
         self._forked: asyncio.Future[int] | None = None
         self._forking = asyncio.Lock()
         self._control: socket.socket | None = None
@@ -157,7 +187,13 @@ class SolverPool:
 
     # Jobs
 
-    async def run(self, job: Job, slot: Slot, emit: Callable[[bytes], None] = lambda _message: None) -> Answer:
+    async def run(
+        self,
+        job: Job,
+        slot: Slot,
+        emit: Callable[[bytes], None] = lambda _message: None,
+        early: EarlyStop | None = None,
+    ) -> Answer:
         """Run a job on a warm process; if that dies, once more on another.
 
         Gives the slot back in every case, and at once if the caller leaves: the next call then gets a spare process,
@@ -170,6 +206,7 @@ class SolverPool:
             asyncio.CancelledError: the caller left.
         """
         emitted = 0
+        early = early or EarlyStop()
         try:
             attempts = 0
             dead_already = 0
@@ -186,14 +223,14 @@ class SolverPool:
                         emit(message)
 
                 try:
-                    return await self._attempt(process, job, pass_on)
+                    return await self._attempt(process, job, pass_on, early)
                 except SolverDied as death:
                     self._died(process, death)
                     if death.before_the_job and dead_already < self._target:
                         dead_already += 1  # killed while idle, which nobody had noticed yet: not this call's doing
                         attempts -= 1
                         continue
-                    if attempts == 2 or time.monotonic() >= job.stop_at:
+                    if attempts == 2 or early.asked or time.monotonic() >= job.stop_at:
                         if death.out_of_memory:
                             raise Refused(out_of_memory(self._config.memory_limit_mib)) from None
                         raise
@@ -207,7 +244,7 @@ class SolverPool:
         finally:
             slot.release()
 
-    async def _attempt(self, process: _Process, job: Job, emit: Callable[[bytes], None]) -> Answer:
+    async def _attempt(self, process: _Process, job: Job, emit: Callable[[bytes], None], early: EarlyStop) -> Answer:
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         watch = _Watch(loop, process, self._kill, job.deadline)
@@ -216,27 +253,28 @@ class SolverPool:
         heard = False
         process.send(frames.JOB, job.packed())
         try:
-            while True:
-                kind, payload = await process.read()
-                heard = True
-                if kind == frames.EVENT:
-                    emit(payload)
-                elif kind == frames.STARTED:
-                    watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
-                elif kind == frames.PONG:
-                    watch.lives()
-                elif kind == frames.FALLBACK:
-                    fallback = payload
-                elif kind == frames.RESULT:
-                    answer = Answer.unpacked(payload)
-                    self._give_back(process, answer.retiring)
-                    return answer
-                elif kind == frames.REFUSED:
-                    self._give_back(process)
-                    raise Refused(status_pb2.Status.FromString(payload))
-                elif kind == frames.BROKEN:
-                    self._give_back(process)
-                    raise SolverFailure(payload.decode(errors="replace"))
+            with early.of(watch):
+                while True:
+                    kind, payload = await process.read()
+                    heard = True
+                    if kind == frames.EVENT:
+                        emit(payload)
+                    elif kind == frames.STARTED:
+                        watch.until(min(job.stop_at, time.monotonic() + frames.SECONDS.unpack(payload)[0]))
+                    elif kind == frames.PONG:
+                        watch.lives()
+                    elif kind == frames.FALLBACK:
+                        fallback = payload
+                    elif kind == frames.RESULT:
+                        answer = Answer.unpacked(payload)
+                        self._give_back(process, answer.retiring)
+                        return answer
+                    elif kind == frames.REFUSED:
+                        self._give_back(process)
+                        raise Refused(status_pb2.Status.FromString(payload))
+                    elif kind == frames.BROKEN:
+                        self._give_back(process)
+                        raise SolverFailure(payload.decode(errors="replace"))
         except SolverDied:
             if not watch.killed:
                 before_the_job = not heard and time.monotonic() - began < _DEAD_ALREADY_S
@@ -251,6 +289,7 @@ class SolverPool:
     async def _settle(self, process: _Process) -> None:
         """Stop a search nobody waits for; kill the process if it does not listen."""
         process.send(frames.STOP)
+        self._stopping.append(process)
         try:
             async with asyncio.timeout(GRACE_S):
                 while True:
@@ -263,12 +302,33 @@ class SolverPool:
             self._died(process, SolverDied(-9))
         except SolverDied:
             self._died(process, SolverDied(await process.ended()))
+        finally:
+            if process in self._stopping:
+                self._stopping.remove(process)
+
+    def _hurry(self) -> None:
+        """A call has waited long enough for the process that was told to stop first: kill it, have another forked."""
+        if self._stopping:
+            process = self._stopping.pop(0)
+            self._kill(process)
+            self._died(process, SolverDied(-9))
+
+    async def _next_idle(self) -> _Process:
+        try:
+            return self._idle.get_nowait()
+        except asyncio.QueueEmpty:
+            pass
+        hurry = asyncio.get_running_loop().call_later(_GRACE_IF_AWAITED_S, self._hurry)
+        try:
+            return await self._idle.get()
+        finally:
+            hurry.cancel()
 
     async def _take(self) -> _Process:
         """A warm process; those that died while idle are passed over."""
         while True:
-            process = await self._idle.get()
-            if process.pid not in self._processes:
+            process = await self._next_idle()
+            if self._processes.get(process.pid) is not process:
                 continue
             if process.gone:
                 self._spawn(self._bury(process))
@@ -435,14 +495,18 @@ class _Watch:
         self._loop, self._process, self._kill, self._deadline = loop, process, kill, deadline
         self._timer: asyncio.TimerHandle | None = None
         self._pulse = loop.call_later(_PING_EVERY_S, self._ping)
+        self._told = False
         self.killed = False
 
     def until(self, moment: float) -> None:
-        """Set when the time is over, on the monotonic clock."""
+        """Set when the time is over, on the monotonic clock; once it is, it stays so."""
+        if self._told:
+            return
         self._cancel_timer()
         self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()), self._stop)
 
     def _stop(self) -> None:
+        self._told = True
         self._process.send(frames.LATE)
         left = self._deadline - time.monotonic()
         # What the solver has so far must still reach the caller, so it gets less than half of what is left.

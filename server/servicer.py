@@ -1,36 +1,42 @@
 """Answers the calls: admit, hand the request's bytes to a solver process, pass its bytes back.
 
 Methods come from the .proto's own description; what each does stands in tasks.py. Requests are decoded in the solver
-process, so that neither a large nor a malicious one can hold up the others.
+process, so that neither a large nor a malicious one can hold up the others. Only StopSearch is answered here: it must
+not wait behind what it is to stop, and is one short text.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
 from google.rpc import code_pb2, status_pb2
 
 from server.admission import Admission, QueueFull
-from server.errors import Refused, draining, full, internal
+from server.errors import Refused, draining, full, internal, invalid
 from server.frames import Job
 from server.logs import log
 from server.metrics import Metrics
-from server.pool import SolverDied, SolverPool
+from server.pool import EarlyStop, SolverDied, SolverPool
 from solver.api.v1 import optimizer_service_pb2
+from solver.domain.errors import InvalidProblem
+from solver.wire import parsed
 
 SERVICE = optimizer_service_pb2.DESCRIPTOR.services_by_name["OptimizerService"]
 DEADLINE_SHARE = 0.95
 """A search ends at this share of the time its caller leaves, so that the answer arrives before the deadline."""
 RETRY_AFTER_S = 0.2
+STOP = "StopSearch"
+_MOST_STOP_BYTES = 1024
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -42,6 +48,7 @@ class Servicer:
         """Keep what answers are made with."""
         self.pool, self.admission, self.metrics, self.max_time_s = pool, admission, metrics, max_time_s
         self.draining = False
+        self._stoppable: dict[tuple[str, str], set[EarlyStop]] = {}
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handlers of all RPCs, for `add_generic_rpc_handlers`."""
@@ -53,6 +60,33 @@ class Servicer:
                 made[method.name] = grpc.unary_unary_rpc_method_handler(self.unary(method.name))
         handlers: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE.full_name, made)
         return handlers
+
+    @contextlib.contextmanager
+    def stoppable(self, caller: str, request_id: str) -> Iterator[EarlyStop]:
+        """A call that StopSearch finds inside the block, by its id and the token of its caller."""
+        early, key = EarlyStop(), (caller, request_id)
+        self._stoppable.setdefault(key, set()).add(early)
+        try:
+            yield early
+        finally:
+            self._stoppable[key].discard(early)
+            if not self._stoppable[key]:
+                del self._stoppable[key]
+
+    def stop_search(self, caller: str, request: bytes) -> bytes:
+        """Answer StopSearch.
+
+        Raises:
+            InvalidProblem: the request names no call.
+        """
+        if len(request) > _MOST_STOP_BYTES:
+            raise InvalidProblem.of("request", None, f"must have at most {_MOST_STOP_BYTES:,} bytes")
+        asked = parsed(request, optimizer_service_pb2.StopSearchRequest)
+        if not asked.request_id:
+            raise InvalidProblem.of("request_id", None, "is required")
+        searches = self._stoppable.get((caller, asked.request_id), ())
+        stopped = [early.now() for early in searches]
+        return optimizer_service_pb2.StopSearchResponse(stopped=any(stopped)).SerializeToString()
 
     async def idle(self) -> None:
         """Wait until every call has ended."""
@@ -102,7 +136,9 @@ class Call:
         self._servicer, self._method, self._context = servicer, method, context
         self._arrived = time.monotonic()
         self._queued_s = math.nan
-        given = next((value for key, value in context.invocation_metadata() or () if key == "x-request-id"), "")
+        metadata = dict(context.invocation_metadata() or ())
+        self._caller = str(metadata.get("authorization", ""))
+        given = metadata.get("x-request-id", "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.match(given) else uuid.uuid4().hex
 
     @property
@@ -138,6 +174,11 @@ class Call:
             Refused: draining, no room, or what the solver process refuses.
         """
         servicer, metrics = self._servicer, self._servicer.metrics
+        if self._method == STOP:
+            try:
+                return servicer.stop_search(self._caller, request)
+            except InvalidProblem as error:
+                raise Refused(invalid(error)) from None
         if servicer.draining:
             raise Refused(draining(RETRY_AFTER_S))
         try:
@@ -150,7 +191,8 @@ class Call:
         remaining = self._context.time_remaining()
         left = math.inf if remaining is None else remaining
         limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
-        answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit)
+        with servicer.stoppable(self._caller, self._request_id) as early:
+            answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit, early)
         metrics.observe(metrics.solve_seconds, answer.solve_s)
         metrics.observe(metrics.first_incumbent_seconds, answer.first_incumbent_s)
         metrics.observe(metrics.gap, answer.gap)

@@ -139,7 +139,7 @@ class _Solver:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (self._limit_bytes, self._limit_bytes))
         optimize(default_problem())  # the first search of a process is the slowest
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
         self._send(frames.READY)
         while True:
             job, call = self._jobs.get()
@@ -147,6 +147,17 @@ class _Solver:
                 self._answer(job, call)
             except MemoryError:
                 os._exit(EXIT_MEMORY)
+
+    def _listen(self) -> None:
+        """Read until the server is gone; a fault in here ends the process, which would be deaf otherwise."""
+        try:
+            self._read()
+        except MemoryError:
+            os._exit(EXIT_MEMORY)
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
 
     def _read(self) -> None:
         call: Call | None = None
@@ -162,7 +173,6 @@ class _Solver:
                 call.stop.set()  # of the last job received; a job that has not begun finds it set
                 if kind == frames.LATE and call.fallback is not None:
                     self._send(frames.FALLBACK, call.fallback())
-        os._exit(0)
 
     def _call(self, job: Job) -> Call:
         def started(limit_s: float | None) -> None:

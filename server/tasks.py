@@ -17,21 +17,20 @@ from typing import Annotated, Any, TypeVar
 from google.protobuf.message import Message
 from pydantic import Field, ValidationError, field_validator
 
+from server.fallback import so_far
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import problem_pb2
 from solver.batch import OutOfTime, Patience
 from solver.catalog import Library
 from solver.check import check
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
-from solver.domain.explanation import Axis, Explanation, Frontier
-from solver.domain.goals import GOAL_SPECS
-from solver.domain.notices import notices_for
-from solver.domain.plan import Incumbent, Result, Statistics
+from solver.domain.explanation import AXIS_UNITS, Axis, Explanation, Frontier
+from solver.domain.plan import Incumbent, Result
 from solver.domain.problem import Problem
 from solver.domain.records import Date, Flag, Record
 from solver.domain.units import Cny
 from solver.explain import ExplainOptions, explain, top
-from solver.frontier import UNITS, frontier
+from solver.frontier import frontier
 from solver.report.json_form import gap
 from solver.solve import Options, fingerprint, optimize
 from solver.wire import asked, library_named, message_of, parsed, plain_of
@@ -133,12 +132,17 @@ class Call:
         options = _validated(SearchOptions, plain_of(message), "options")
         if options.workers > self.max_workers:
             raise InvalidProblem.of("options.workers", options.workers, f"must be between 1 and {self.max_workers}")
-        limit = self.begin(
-            options.time_limit_s,
-            lambda: message_of({"result": _no_answer(problem, options.today, options.workers)}, kind),
-        )
+        best: Incumbent | None = None
+
+        def unfinished() -> Message:
+            known = so_far(problem, options.today, best=best, workers=options.workers, searched_since=self._began)
+            return message_of({"result": known}, kind)
+
+        limit = self.begin(options.time_limit_s, unfinished)
 
         def incumbent(found: Incumbent) -> None:
+            nonlocal best
+            best = found
             if math.isnan(self.first_incumbent_s):
                 self.first_incumbent_s = time.monotonic() - self._began
             if emit is not None:
@@ -216,7 +220,7 @@ def _explain(request: api.ExplainRequest, call: Call) -> Message:
     problem = call.problem(request.problem)
 
     def unexplained() -> Message:
-        nothing = Explanation(result=_no_answer(problem, wanted.today), complete=False)
+        nothing = Explanation(result=so_far(problem, wanted.today), complete=False)
         return message_of({"explanation": nothing}, api.ExplainResponse)
 
     limit = call.begin(wanted.time_limit_s, unexplained)
@@ -233,7 +237,7 @@ def _compute_frontier(request: api.ComputeFrontierRequest, call: Call) -> Messag
     first, second = wanted.axes or (("cost", "batch") if problem.goal == "cost" else ("cost", problem.goal))
 
     def undrawn() -> Message:
-        units = (UNITS[first], UNITS[second])
+        units = (AXIS_UNITS[first], AXIS_UNITS[second])
         nothing = Frontier(axes=(first, second), units=units, goal=problem.goal, points=(), complete=False)
         return message_of({"frontier": nothing}, api.ComputeFrontierResponse)
 
@@ -286,18 +290,6 @@ def _validate_problem(request: api.ValidateProblemRequest, call: Call) -> Messag
         faults = [vars(fault) for fault in error.violations[:1000]]
         return message_of({"valid": False, "violations": faults}, api.ValidateProblemResponse)
     return message_of({"valid": True, "fingerprint": fingerprint(problem)}, api.ValidateProblemResponse)
-
-
-def _no_answer(problem: Problem, today: datetime.date | None, workers: int = 1) -> Result:
-    """The result if the search neither ends nor listens in time, as CP-SAT in the presolve of a very large model."""
-    return Result(
-        status="no_answer",
-        goal=problem.goal,
-        objective_unit=GOAL_SPECS[problem.goal].unit,
-        warnings=notices_for(problem, None, today or datetime.date.today()),
-        statistics=Statistics(pairs=0, pairs_in_model=0, solve_ms=0, total_ms=0, workers=workers),
-        fingerprint=fingerprint(problem),
-    )
 
 
 @contextmanager

@@ -244,6 +244,7 @@ def run(proto: cp.CpModelProto, patience: Patience = UNHURRIED) -> cp.CpSolverRe
     parameters = cp.SatParameters()
     parameters.num_workers = 1
     parameters.random_seed = 1
+    parameters.catch_sigint_signal = False  # its handler takes Ctrl-C from Python, and aborts in another thread
     # Nothing to gain on rows of this shape, and up to 30 % of the time.
     parameters.cp_model_probing_level = 0
     parameters.symmetry_level = 0

@@ -12,6 +12,8 @@ import contextlib
 import datetime
 import json
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -32,13 +34,15 @@ from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable,
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
-from solver.domain.records import Card, Offer, Platform, Workload
+from solver.domain.records import Card, Catalog, Offer, Platform, Workload
 from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 90.0
+_STOP_WITHIN_S = 3.0
+"""How long a server may take to end a search that it was told to end; it needs half a second at most."""
 _MESSAGE_BYTES = 64 * 2**20
 _RETRIES = {
     "methodConfig": [
@@ -148,13 +152,13 @@ class Client(RunCalls):
             prune: False solves with every pair.
             today: the day against which prices age; today if None.
             timeout_s: deadline of the call, seconds.
-            stop: set it to give up; the server then stops the search.
+            stop: set it to end the search early; the best plan so far is the answer then, without a proof.
 
         Raises:
             InvalidProblem: the question is wrong.
             ServerUnavailable: no server, no room, no access, or no answer in time.
             SolverFailure: the server failed.
-            Interrupted: `stop` was set.
+            Interrupted: `stop` was set, and there is no answer yet: no solver has begun, or none came in time.
         """
         request = api.OptimizeRequest(
             problem=self._problem(question), options=_options(time_limit_s, workers, prune, today)
@@ -304,6 +308,13 @@ class Client(RunCalls):
         response = self._call(self._stub.ListWorkloads, api.ListWorkloadsRequest(catalog_id=catalog_id))
         return tuple(record_of(workload, Workload) for workload in response.workloads)
 
+    def library(self, catalog_id: str | None = None) -> Library:
+        """One of the server's catalogues whole, with its workloads: what questions are laid over there."""
+        cards, card_offers = self.list_cards(catalog_id)
+        platforms, platform_offers = self.list_platforms(catalog_id)
+        catalog = Catalog(cards=cards, platforms=platforms, offers=(*card_offers, *platform_offers))
+        return Library(catalog, self.list_workloads(catalog_id))
+
     # Calls
 
     def _problem(self, question: Question) -> problem_pb2.Problem:
@@ -322,14 +333,18 @@ class Client(RunCalls):
     ) -> Any:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         for attempt in (1, 2):
-            call = method.future(request, timeout=timeout_s, metadata=self._metadata)  # type: ignore[attr-defined]
+            request_id = uuid.uuid4().hex
+            metadata = (*self._metadata, ("x-request-id", request_id))
+            call = method.future(request, timeout=timeout_s, metadata=metadata)  # type: ignore[attr-defined]
             if stop is not None:
-                threading.Thread(target=_cancel_on, args=(stop, call), daemon=True).start()
+                threading.Thread(target=self._stop_on, args=(stop, call, request_id), daemon=True).start()
             try:
                 return call.result()
             except grpc.FutureCancelledError:
                 raise Interrupted from None
             except grpc.RpcError as error:
+                if stop is not None and stop.is_set() and error.code() in _ELSEWHERE:
+                    raise Interrupted from None
                 # A server that shuts down may end a call so (grpc#41785); nobody here asked for it.
                 if error.code() is not grpc.StatusCode.CANCELLED or attempt == 2:
                     raise self._failure(error) from None
@@ -337,6 +352,20 @@ class Client(RunCalls):
                 call.cancel()
                 raise
         raise AssertionError("unreachable")
+
+    def _stop_on(self, stop: threading.Event, call: Any, request_id: str) -> None:
+        """Once `stop` is set, have the server end the search; give up if it cannot, or if no answer follows soon."""
+        while not stop.wait(0.1):
+            if call.done():
+                return
+        stopped = False
+        with contextlib.suppress(grpc.RpcError, ValueError):  # also a server that knows no StopSearch, a closed channel
+            asked = api.StopSearchRequest(request_id=request_id)
+            stopped = self._stub.StopSearch(asked, timeout=_STOP_WITHIN_S, metadata=self._metadata).stopped
+        until = time.monotonic() + (_STOP_WITHIN_S if stopped else 0.2)  # it may just have ended
+        while not call.done() and time.monotonic() < until:
+            time.sleep(0.02)
+        call.cancel()
 
     def _failure(self, error: Any) -> Exception:
         code, text = error.code(), " ".join((error.details() or "").split())
@@ -400,13 +429,6 @@ def _timeout(timeout_s: float | None, time_limit_s: float | None, default_s: flo
     if timeout_s is not None:
         return timeout_s
     return default_s if time_limit_s is None else max(default_s, time_limit_s / 0.9 + 5)
-
-
-def _cancel_on(stop: threading.Event, call: Any) -> None:
-    while not call.done():
-        if stop.wait(0.1):
-            call.cancel()
-            return
 
 
 def _read(field: str, path: Path | None) -> bytes | None:

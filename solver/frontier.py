@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from solver.batch import UNHURRIED, OutOfTime, Patience, Space, WhatIf, best_of_each, dense_rank
+from solver.domain.comparison import Measures
 from solver.domain.errors import InvalidProblem, SolverFailure, Violation, nearest
-from solver.domain.explanation import Axis, Frontier, FrontierPoint
+from solver.domain.explanation import AXIS_UNITS, Axis, Frontier, FrontierPoint
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import LIMITS, Figures
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
-from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
+from solver.domain.units import FEN_PER_CNY
 from solver.model.pairs import Ints
 from solver.solve import checked_plan, result_of
 
@@ -211,9 +212,6 @@ def best_for_budget(stair: Staircase, budget_cny: Decimal | int | None) -> Resul
     return stair.answer(stair.space.problem.with_limits(budget_cny=budget_cny))
 
 
-UNITS: Mapping[Axis, str] = {"cost": "CNY", "batch": "samples", "epoch": "hours", "watts": "W", "value": "samples/CNY"}
-
-
 def frontier(
     problem: Problem,
     axes: tuple[Axis, Axis],
@@ -250,7 +248,7 @@ def frontier(
         chain = _from(space, axes, chain, int(from_cny * FEN_PER_CNY))
     return Frontier(
         axes=axes,
-        units=(UNITS[axes[0]], UNITS[axes[1]]),
+        units=(AXIS_UNITS[axes[0]], AXIS_UNITS[axes[1]]),
         goal=problem.goal,
         points=tuple(
             FrontierPoint(
@@ -276,15 +274,8 @@ def _loss(space: Space, axis: Axis) -> Ints:
 
 def _value(space: Space, axis: Axis, pair: int) -> float:
     f = space.pairs.figures
-    cost, batch = int(f.cost_fen[pair]), int(f.total_batch[pair])
-    values: dict[str, float] = {
-        "cost": float(cny(cost)),
-        "batch": batch,
-        "epoch": int(f.epoch_us[pair]) / US_PER_HOUR,
-        "watts": int(f.wall_mw[pair]) / 1000,
-        "value": batch * FEN_PER_CNY / max(cost, 1),
-    }
-    return values[axis]
+    columns = (f.total_batch, f.cost_fen, f.epoch_us, f.wall_mw)
+    return Measures(*(int(column[pair]) for column in columns)).on(axis)
 
 
 def _order(space: Space, axes: tuple[Axis, Axis]) -> Ints:

@@ -174,6 +174,7 @@ def search(
     parameters = cp.SatParameters()
     parameters.num_workers = options.workers
     parameters.random_seed = 1
+    parameters.catch_sigint_signal = False  # its handler takes Ctrl-C from Python, and aborts in another thread
     # Nothing to gain on rows of this shape, and up to 30 % of the time.
     parameters.cp_model_probing_level = 0
     parameters.symmetry_level = 0

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from solver.domain.problem import Problem, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, PowerCurve, Psu, Workload
+from solver.domain.records import FIGURES, Card, Catalog, Offer, Platform, PowerCurve, Psu, Workload
 from tests import oracle
 
 RTX_3090_CURVE = PowerCurve.model_validate(
@@ -221,6 +221,7 @@ def random_problem(rng: random.Random) -> Problem:
     if draw.chance(0.3):
         site["derating"] = draw.one_of(0.5, 0.8, 0.9)
     question = {"goal": draw.one_of("batch", "epoch", "value", "cost"), "site": site, "workload": draw.workload()}
+    question["confidence"] = draw.one_of("expected", "expected", "high", "high", "low")
     question["limits"] = draw.limits([f["id"] for f in cards], [f["id"] for f in platforms])
 
     def whole() -> Problem:
@@ -314,6 +315,8 @@ class _Draw:
             )
         if self.chance(0.35):
             fields["power_curve"] = self.curve()
+        if self.chance(0.4):
+            fields["pcie_gen"] = self.one_of(3, 4, 4, 5)
         return fields
 
     def vary_card(self, fields: Fields) -> None:
@@ -396,6 +399,10 @@ class _Draw:
             "air_delta_t_c": self.one_of(15, 15, 1000, self.decimals(10, 30, 3)),
         }
         if self.chance(0.5):
+            fields["pcie_gen"] = self.one_of(1, 3, 4, 5, 9)
+        if self.chance(0.5):
+            fields["host_memory_bandwidth_gb_s"] = self.one_of(50, 100, 200, Decimal("204.8"), Decimal("0.001"))
+        if self.chance(0.5):
             fields["max_axial_cards"] = self.one_of(0, 1, 2, 4, 8)
         if self.chance(0.3):
             fields["max_card_length_mm"] = self.one_of(200, 266, 267, 313)
@@ -461,13 +468,55 @@ class _Draw:
         if self.chance(0.4):
             factors = (1, Decimal("1.23"), Decimal("1.38"), Decimal("1.38"), Decimal("0.9"), 0, 2)
             fields["card_scaling"] = [self.one_of(*factors) for _ in range(self.one_of(1, 2, 4, 8, 10))]
+        if self.chance(0.5):
+            self.vary_workload(fields)
         if self.alike:
             fields |= {"samples": 1, "power_curve": FLAT_CURVE, "card_scaling": [1]}
         if self.extreme:
             fields |= {"weights_gb": 0, "buffers_gb": 0, "reserve_gb": 0, "per_sample_gb": Decimal("0.0009765625")}
             fields |= {"samples": self.one_of(1, 10**8), "reference_tflops": self.one_of(1, 100_000)}
-            fields |= {"per_sample_s": 3600, "fixed_s": self.one_of(0, 3600)}
+            fields |= {"per_sample_s": 3600, "fixed_s": self.one_of(0, 3600), "spreads": ()}
+            if self.chance(0.5):
+                fields |= {"gradient_accumulation": 10_000, "optimizer_s": 3600, "reference_pcie_gen": 9}
+                fields["reference_host_bandwidth_gb_s"] = 1_000_000
+        if self.chance(0.4):
+            fields["spreads"] = self.spreads(fields)
         return fields
+
+    def vary_workload(self, fields: Fields) -> None:
+        """Another stage, offload, accumulation; an optimizer step of its own; times that hang on the platform."""
+        stage = self.one_of(2, 3, 3)
+        offloads = ["none", "optimizer"] if stage == 2 else ["none", "optimizer", "optimizer_and_parameters"]
+        fields |= {"zero_stage": stage, "offload": self.one_of(*offloads)}
+        fields["gradient_accumulation"] = self.one_of(1, 1, 2, 3, 8)
+        fields["sharded_gb"] = self.one_of(0, 0, 11, Decimal("0.7"), 100)
+        fields["host_ram_per_card_gb"] = self.one_of(0, 0, 16, 40, Decimal("37.8"))
+        fields["optimizer_s"] = self.one_of(0, 5, Decimal("26.5"), self.decimals(0, 60, 3))
+        fields["reference_pcie_gen"] = self.one_of(None, 4, 4, 5, 3)
+        fields["reference_host_bandwidth_gb_s"] = self.one_of(None, 100, 100, Decimal("10.5"))
+        if self.chance(0.5):
+            seconds = [self.decimals(0, 60, 3) for _ in range(self.one_of(1, 2, 4, 5))]
+            fields["measured_steps"] = [{"micro_batch": self.one_of(1, 2, 7, 7), "seconds": s} for s in seconds]
+        if self.chance(0.6):
+            k = Decimal(fields["compute_share"])
+            fields["compute_share_low"] = self.one_of(k, 0, k / 2 if k != Decimal("0.123") else 0)
+            fields["compute_share_high"] = self.one_of(k, 1, 1)
+
+    def spreads(self, fields: Fields) -> list[Fields]:
+        """Ends of some figures: wide, one-sided, or no wider than the figure itself."""
+        found = []
+        for name in FIGURES:
+            if self.chance(0.5):
+                continue
+            value, places = Decimal(fields[name]), 10 if name.endswith("_gb") else 3
+            most = 3600 if name.endswith("_s") else 1000
+            least = {"per_sample_gb": Decimal("0.0009765625"), "per_sample_s": Decimal("0.001")}.get(name, Decimal(0))
+            low = round(value * self.one_of(1, Decimal("0.8"), Decimal("0.5"), 0), places)
+            high = round(value * self.one_of(1, Decimal("1.1"), Decimal("1.25"), 2), places)
+            basis = self.one_of("measured", "calibrated", "estimated", "assumed")
+            low, high = min(max(low, least), value), max(value, min(high, most))
+            found.append({"field": name, "low": low, "high": high, "basis": basis})
+        return found
 
     def limits(self, card_ids: Sequence[str], platform_ids: Sequence[str]) -> Fields:
         ids = [*card_ids, *platform_ids]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 import tempfile
 import time
@@ -136,6 +137,39 @@ OPTIONS = st.lists(
     ),
     max_size=4,
 )
+
+
+CONFIG_KEYS = _words(
+    "model_type hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim "
+    "vocab_size n_embd n_layer n_head n_inner n_positions num_layers inner_hidden_size ffn_hidden_size kv_channels "
+    "padded_vocab_size tie_word_embeddings attention_bias mlp_bias multi_query_attention multi_query_group_num "
+    "add_qkv_bias rmsnorm"
+)
+LLAMA = {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "vocab_size": 32000} | {
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+}
+CONFIGS = st.dictionaries(
+    st.sampled_from(CONFIG_KEYS),
+    st.one_of(VALUES, st.sampled_from((1, 2, 64, 4096, True, False, "llama", "chatglm", "gptj", "gpt2", "qwen2"))),
+    max_size=6,
+).map(lambda changes: {**LLAMA, **changes})
+LOG_CELLS = st.one_of(
+    st.integers(1, 64).map(str),
+    st.decimals(0, 100_000, places=2).map(str),
+    st.sampled_from(("fit", "range", "no", "")),
+    CELLS,
+)
+LOGS = st.tuples(
+    st.lists(
+        st.sampled_from(_words("micro_batch accumulation gpus seconds gpu_mib host_gb use source card loss")),
+        min_size=2,
+        max_size=8,
+        unique=True,
+    ),
+    st.lists(st.lists(LOG_CELLS, max_size=8), max_size=8),
+).map(lambda parts: [parts[0], *parts[1]])
+BASES = ("guide-6b", "llama-7b", "nothing")
 
 
 def as_csv(table: list[list[str]], separator: str, encoding: str) -> bytes:
@@ -266,7 +300,27 @@ def everything(folder: Path, examples: int) -> None:
         run(["catalog", "validate", str(own)])
         run(["optimize", "--catalog", str(own), "--budget", "30万"])
 
-    for check in (questions, rubbish, options_only, csv_quotes, xlsx_quotes, folders):
+    @few
+    @given(CONFIGS, MANGLES, st.sampled_from(("1", "2048", "x", "99999999")))
+    def model_configs(config: dict[str, Any], changes: list[tuple[int, bytes]], tokens: str) -> None:
+        model = folder / "config.json"
+        model.write_bytes(mangled(json.dumps(config).encode(), changes))
+        run(["workload", "from-model", str(model), "--seq", tokens, "-o", str(folder / "made.yaml")])
+
+    @few
+    @given(LOGS, st.sampled_from(",;\t"), st.sampled_from(("utf-8", "utf-16")), MANGLES, st.sampled_from(BASES))
+    def step_logs(
+        table: list[list[str]], separator: str, encoding: str, changes: list[tuple[int, bytes]], base: str
+    ) -> None:
+        log = folder / "steps.csv"
+        log.write_bytes(mangled(as_csv(table, separator, encoding), changes))
+        made = folder / "made.yaml"
+        made.unlink(missing_ok=True)
+        run(["workload", "calibrate", str(log), "--base", base, "-o", str(made)])
+        if made.exists():  # what is written is read back
+            run(["workload", "show", str(made)])
+
+    for check in (questions, rubbish, options_only, csv_quotes, xlsx_quotes, folders, model_configs, step_logs):
         started = time.perf_counter()
         check()
         print(f"{check.__name__}: ok, {time.perf_counter() - started:.1f} s")

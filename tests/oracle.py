@@ -8,6 +8,9 @@ What it holds to:
 
 * An option is (card, count 1 to 8, power limit, offers that may be used); a pair is an option on a platform.
 * Memory that is needed rounds up to 1 MiB, item by item; memory that is there rounds down.
+* A figure may have a low and a high end. What is planned on is the problem's confidence; at the high end memory is at
+  its most and a time is the longest of all that may be true together, measured ones rounded up to 1 ms.
+* Memory that cards share rounds up for each. What the optimizer takes rounds half up to 1 us, at most 10**15 us.
 * The time of one sample rounds half up to 1 us and is held at 10**11 us; an epoch is held at 10**18 us, which is also
   the epoch of a rig whose cards hold no sample.
 * Watts at the wall round up to 1 mW; heat that the air carries away and watts of the socket round down to 1 mW.
@@ -213,18 +216,18 @@ def _pairs(
     budget_fen = None if limits.budget_cny is None else _fen(limits.budget_cny)
     longest_epoch = None if limits.max_epoch_days is None else exact(limits.max_epoch_days) * 86_400_000_000
     socket, airflow = socket_mw(problem), airflow_mw(platform)
-    micro = micro_batch(card, work)
-    sample_us = {w: sample_time_us(card, work, w) for w in watts}
-    here = _broken_by_this_card_here(problem, card, platform, micro)
+    end = problem.confidence
+    here = _broken_by_this_card_here(problem, card, platform)
     for n in counts:
+        micro = micro_batch(card, work, n, end)
         size = here + _broken_by_this_many(problem, card, platform, n, micro)
-        ram = host_ram_mib(work, n)
+        ram = host_ram_mib(work, n, end)
         extra = _fen(platform.extra_cost_cny.get(n, Decimal(0)))
         for w in watts:
             heat = n * w + platform.host_draw_w
             wall = wall_mw(platform.psu.efficiency_points, platform.psu.rated_w, heat)
             demand = psu_demand_mw(platform, n, w)
-            epoch = _epoch_us(work, n, micro, sample_us[w])
+            epoch = epoch_us(work, card, platform, n, micro, w, end)
             power = size.copy()
             if wall > socket:
                 power.append("wall_power")
@@ -251,17 +254,15 @@ def _pairs(
                     money.append("condition")
                 yield Pair(
                     card.id, n, w, platform.id, with_used,
-                    micro, n * micro, cost, epoch, wall, heat, demand, ram, missing, used,
+                    micro, n * micro * work.gradient_accumulation, cost, epoch, wall, heat, demand, ram, missing, used,
                     frozenset(money),
                 )  # fmt: skip
 
 
-def _broken_by_this_card_here(problem: Problem, card: Card, platform: Platform, micro: int) -> list[str]:
+def _broken_by_this_card_here(problem: Problem, card: Card, platform: Platform) -> list[str]:
     """Limits that this card breaks on this platform, however many there are."""
     limits = problem.limits
     broken = []
-    if micro < 1:
-        broken.append("vram")
     if problem.workload.precision == "bf16" and not card.bf16_tensor_cores:
         broken.append("precision")
     longest = platform.max_card_length_mm
@@ -283,6 +284,8 @@ def _broken_by_this_many(problem: Problem, card: Card, platform: Platform, n: in
     """Limits that `n` of this card break on this platform, whatever the power limit and the price."""
     limits = problem.limits
     broken = []
+    if micro < 1:
+        broken.append("vram")
     if n > limits.max_cards:
         broken.append("card_count")
     if n * card.slot_width > platform.expansion_slots:
@@ -293,11 +296,11 @@ def _broken_by_this_many(problem: Problem, card: Card, platform: Platform, n: in
         broken.append("case_cooling")
     if not cables_reach(card, platform.psu, n):
         broken.append("psu")
-    if host_ram_mib(problem.workload, n) > math.floor(exact(platform.host_ram_gb) * 1024):
+    if host_ram_mib(problem.workload, n, problem.confidence) > math.floor(exact(platform.host_ram_gb) * 1024):
         broken.append("host_ram")
     if limits.require_nvlink and (not card.nvlink_pair_gb_s or n % 2):
         broken.append("nvlink")
-    if limits.min_batch is not None and n * micro < limits.min_batch:
+    if limits.min_batch is not None and n * micro * problem.workload.gradient_accumulation < limits.min_batch:
         broken.append("min_batch")
     return broken
 
@@ -328,20 +331,43 @@ def mib_up(gb: Decimal) -> int:
     return math.ceil(exact(gb) * 1024)
 
 
-def micro_batch(card: Card, work: Workload) -> int:
-    """Samples that fit one card."""
-    free = card.vram_mib - mib_up(work.weights_gb) - mib_up(work.buffers_gb) - mib_up(work.reserve_gb)
-    each = mib_up(work.per_sample_gb)
+def at(work: Workload, figure: str, end: str) -> Decimal:
+    """A figure of the workload at one end of what it may be; figures without a spread are what they are."""
+    value: Decimal = getattr(work, figure)
+    for spread in work.spreads:
+        if spread.field == figure and end != "expected":
+            value = {"low": spread.low, "high": spread.high}[end]
+    return value
+
+
+def taken_mib(work: Workload, n: int, samples: int, end: str) -> int:
+    """Memory of a card that is one of `n` and holds so many samples: its own, its share of what all share, samples."""
+    own = (
+        mib_up(at(work, "weights_gb", end)) + mib_up(at(work, "buffers_gb", end)) + mib_up(at(work, "reserve_gb", end))
+    )
+    share = math.ceil(Fraction(mib_up(at(work, "sharded_gb", end)), n))
+    return own + share + samples * mib_up(at(work, "per_sample_gb", end))
+
+
+def micro_batch(card: Card, work: Workload, n: int = 1, end: str = "expected") -> int:
+    """Samples that fit each of `n` cards."""
+    free = card.vram_mib - taken_mib(work, n, 0, end)
+    each = mib_up(at(work, "per_sample_gb", end))
     samples = 0 if free < each else free // each
-    assert samples * each <= max(free, 0) < (samples + 1) * each
+    assert samples == 0 or taken_mib(work, n, samples, end) <= card.vram_mib
+    assert taken_mib(work, n, samples + 1, end) > card.vram_mib
     return samples
 
 
-def host_ram_mib(work: Workload, n: int) -> int:
-    """Host RAM that `n` cards take: so many bytes for each parameter, and so much for each card but the first."""
-    return _bytes_mib(work.parameters, work.host_ram_bytes_per_parameter) + (n - 1) * mib_up(
-        work.host_ram_per_extra_card_gb
-    )
+def host_ram_mib(work: Workload, n: int, end: str = "expected") -> int:
+    """Host RAM that `n` cards take.
+
+    So many bytes for each parameter, or what all processes need together while they load, if that is more; and so much
+    for each card but the first.
+    """
+    held = _bytes_mib(work.parameters, at(work, "host_ram_bytes_per_parameter", end))
+    loading = n * mib_up(at(work, "host_ram_per_card_gb", end))
+    return max(held, loading) + (n - 1) * mib_up(at(work, "host_ram_per_extra_card_gb", end))
 
 
 @lru_cache(maxsize=10_000)
@@ -371,11 +397,44 @@ def speed_share(curve_tdp_w: int, points: tuple[tuple[int, Decimal], ...], share
     return interpolated(line, share_of_tdp)
 
 
-def sample_time_us(card: Card, work: Workload, watts: int) -> int:
-    """Microseconds a card takes for one sample at this power limit."""
-    k = exact(work.compute_share)
+class Truth(NamedTuple):
+    """Step times that may be true together: seconds of a micro-step, of the optimizer, and of a sample."""
+
+    fixed: Fraction
+    optimizer: Fraction
+    sample: Fraction
+
+
+def truths(work: Workload, end: str) -> list[Truth]:
+    """All step times to reckon with at one end of what they may be."""
+    known = Truth(exact(work.fixed_s), exact(work.optimizer_s), exact(work.per_sample_s))
+    if end == "expected":
+        return [known]
+    times = ("fixed_s", "optimizer_s", "per_sample_s")
+    if any(spread.field in times for spread in work.spreads):
+        return [Truth(*(exact(at(work, name, end)) for name in times))]
+    found = [known]
+    for few, many in itertools.permutations(work.measured_steps, 2):
+        if few.micro_batch < many.micro_batch:
+            sample = (exact(many.seconds) - exact(few.seconds)) / (many.micro_batch - few.micro_batch)
+            whole = exact(few.seconds) - few.micro_batch * sample
+            if sample >= 0 and whole >= 0:
+                fixed = max(Fraction(0), _to_ms(whole, end) - known.optimizer)
+                found.append(Truth(fixed, known.optimizer, max(Fraction(1, 1000), _to_ms(sample, end))))
+    return found
+
+
+def _to_ms(seconds: Fraction, end: str) -> Fraction:
+    return Fraction(math.ceil(seconds * 1000) if end == "high" else math.floor(seconds * 1000), 1000)
+
+
+def sample_time_us(
+    card: Card, work: Workload, watts: int, seconds: Fraction | None = None, k: Decimal | None = None
+) -> int:
+    """Microseconds a card takes for one sample at this power limit, if the reference takes so many seconds."""
+    share = exact(work.compute_share if k is None else k)
     ratio = exact(work.reference_tflops) / exact(card.bf16_dense_tflops)
-    full_speed_s = exact(work.per_sample_s) * ((1 - k) + k * ratio)
+    full_speed_s = (exact(work.per_sample_s) if seconds is None else seconds) * ((1 - share) + share * ratio)
     curve = work.power_curve if card.power_curve is None else card.power_curve
     time_us = full_speed_s / speed_share(curve.tdp_w, curve.points, Fraction(watts, card.tdp_w)) * 1_000_000
     return min(_half_up(time_us), SLOWEST_SAMPLE)
@@ -386,13 +445,43 @@ def _half_up(x: Fraction) -> int:
     return int(whole) + (1 if rest * 2 >= 1 else 0)
 
 
-def _epoch_us(work: Workload, n: int, micro: int, sample_us: int) -> int:
+def step_us(work: Workload, card: Card, platform: Platform, n: int, micro: int, watts: int, end: str) -> int:
+    """Microseconds of one optimizer step: at the high end the longest that may be, at the low end the shortest."""
+    factor = exact(work.card_scaling[n - 1] if n <= len(work.card_scaling) else work.card_scaling[-1])
+    shares = [work.compute_share] if end == "expected" else [work.compute_share_low, work.compute_share_high]
+    steps = []
+    for truth in truths(work, end):
+        transfers = truth.fixed * factor * _slower_transfers(work, card, platform) * 1_000_000
+        optimizer = truth.optimizer * factor * _slower_host(work, platform) * 1_000_000
+        assert transfers.denominator == 1
+        for k in shares:
+            micro_step = int(transfers) + micro * sample_time_us(card, work, watts, truth.sample, k)
+            steps.append(work.gradient_accumulation * micro_step + min(10**15, _half_up(optimizer)))
+    return max(steps) if end == "high" else min(steps)
+
+
+def _slower_transfers(work: Workload, card: Card, platform: Platform) -> int:
+    """How many times longer transfers take than at the reference: twice for each generation of PCIe that is missing."""
+    if work.reference_pcie_gen is None:
+        return 1
+    known = [generation for generation in (card.pcie_gen, platform.pcie_gen) if generation is not None]
+    missing = work.reference_pcie_gen - min([*known, work.reference_pcie_gen])
+    return int(2**missing)
+
+
+def _slower_host(work: Workload, platform: Platform) -> Fraction:
+    """How many times longer the optimizer takes than at the reference's memory bandwidth; 1 where one is not known."""
+    if work.reference_host_bandwidth_gb_s is None or platform.host_memory_bandwidth_gb_s is None:
+        return Fraction(1)
+    return exact(work.reference_host_bandwidth_gb_s) / exact(platform.host_memory_bandwidth_gb_s)
+
+
+def epoch_us(work: Workload, card: Card, platform: Platform, n: int, micro: int, watts: int, end: str) -> int:
+    """Microseconds of an epoch."""
     if micro == 0:
         return NEVER
-    factor = work.card_scaling[n - 1] if n <= len(work.card_scaling) else work.card_scaling[-1]
-    step = thousandths(work.fixed_s) * thousandths(factor) + micro * sample_us
-    full_steps, rest = divmod(work.samples, n * micro)
-    return min(NEVER, (full_steps + (rest > 0)) * step)
+    full_steps, rest = divmod(work.samples, n * micro * work.gradient_accumulation)
+    return min(NEVER, (full_steps + (rest > 0)) * step_us(work, card, platform, n, micro, watts, end))
 
 
 # Power -------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
-from solver.domain.plan import Choice, Result, broken, figures_of
+from solver.domain.plan import Choice, Plan, Result, broken, figures_of
 from solver.domain.problem import Limits, Problem, Site
 from solver.domain.records import Catalog
 from solver.solve import Options, optimize
@@ -75,12 +75,30 @@ def _differences(problem: Problem, right: oracle.Verdict, result: Result) -> Ite
         ("plan.wall_power_w", plan.wall_power_w, pair.wall_mw / 1000),
         ("plan.heat_w", plan.heat_w, pair.heat_w),
     ]
+    exact += _ends(problem, plan, pair)
     if right.epoch_us < oracle.NEVER:
-        exact.append(("plan.epoch_hours", plan.epoch_hours.expected, round(right.epoch_us / US_PER_HOUR, 6)))
+        exact.append(
+            ("plan.epoch_hours", getattr(plan.epoch_hours, problem.confidence), round(right.epoch_us / US_PER_HOUR, 6))
+        )
     yield from (f"{what}: {ours}, should be {theirs}" for what, ours, theirs in exact if ours != theirs)
     if not plan.epoch_hours.low <= plan.epoch_hours.expected <= plan.epoch_hours.high:
         yield f"plan.epoch_hours: {plan.epoch_hours} does not hold its expected value"
     yield from (f"usage: {row} is over" for row in result.usage if row.headroom < 0)
+
+
+def _ends(problem: Problem, plan: Plan, pair: oracle.Pair) -> Iterator[tuple[str, object, object]]:
+    """What the plan says of all ends of its figures, and what is right."""
+    work, n, micro = problem.workload, pair.card_count, pair.micro_batch
+    card, platform = problem.catalog.card_by_id[pair.card_id], problem.catalog.platform_by_id[pair.platform_id]
+    fewest = {"low": "high", "high": "low"}
+    for end in ("low", "expected", "high"):
+        step = oracle.step_us(work, card, platform, n, micro, pair.power_limit_w, end)
+        fits = oracle.micro_batch(card, work, n, fewest.get(end, end))
+        yield f"plan.step_seconds.{end}", getattr(plan.step_seconds, end), round(step / 10**6, 6)
+        yield f"plan.micro_batch_range.{end}", getattr(plan.micro_batch_range, end), fits
+        memory = oracle.taken_mib(work, n, micro, end), oracle.host_ram_mib(work, n, end)
+        yield f"plan.card_memory_gb.{end}", getattr(plan.card_memory_gb, end), round(memory[0] / 1024, 2)
+        yield f"plan.host_memory_gb.{end}", getattr(plan.host_memory_gb, end), round(memory[1] / 1024, 2)
 
 
 def _tuple(choice: Choice) -> oracle.ChoiceTuple:

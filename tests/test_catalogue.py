@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from solver.catalog.shaped import filled
 from solver.domain.limits import LIMITS
 from solver.domain.records import Card, Catalog, Offer, Platform, Workload
+from solver.estimate import FILLED
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "catalog"
@@ -38,7 +40,7 @@ def entries(kind: str) -> list[dict[str, Any]]:
 
 CARDS = [Card.model_validate(entry) for entry in entries("cards")]
 PLATFORMS = [Platform.model_validate(entry) for entry in entries("platforms")]
-WORKLOADS = [Workload.model_validate(entry) for entry in entries("workloads")]
+WORKLOADS = [Workload.model_validate(filled(entry)) for entry in entries("workloads")]
 OFFERS = [Offer.model_validate(entry) for entry in entries("offers")]
 SOURCED: list[Card | Platform | Workload] = [*CARDS, *PLATFORMS, *WORKLOADS]
 CARD = {card.id: card for card in CARDS}
@@ -50,9 +52,10 @@ def values(record: Any, fields: str) -> list[Any]:
 
 
 def figures_in(entry: Card | Platform | Workload) -> set[str]:
-    """Names of the fields of an entry that hold a fact; those of the power supply one by one."""
+    """Names of the fields of an entry that hold a fact; those of the power supply one by one, none that follows."""
     names = set()
-    for field in entry.model_fields_set - NOT_FIGURES:
+    follow = {*entry.estimated, "estimated", "spreads"} if isinstance(entry, Workload) else set()
+    for field in entry.model_fields_set - NOT_FIGURES - follow:
         value = getattr(entry, field)
         if field == "psu":
             names |= {f"psu.{name}" for name in value.model_fields_set - NOT_FIGURES}
@@ -239,7 +242,7 @@ def test_guide_base() -> None:
 
 def test_guide_6b() -> None:
     """Tests that the default workload holds the guide's figures, and the curve measured on the RTX 3090."""
-    (work,) = WORKLOADS
+    (work,) = (work for work in WORKLOADS if work.model is None)
     assert values(work, "id precision parameters samples epochs") == ["guide-6b", "bf16", 6 * 10**9, 25000, 1]
     assert values(work, "weights_gb buffers_gb per_sample_gb reserve_gb") == [6, 6, 5, Decimal("1.5")]
     assert values(work, "fixed_s per_sample_s card_scaling") == [Decimal("26.5"), Decimal("3.5"), (1,)]
@@ -253,6 +256,18 @@ def test_guide_6b() -> None:
     assert (work.power_curve.tdp_w, work.power_curve.points) == (350, tuple((w, Decimal(s) / 1000) for w, s in curve))
     assert CARD["rtx-3090"].power_curve == CARD["rtx-3090-blower"].power_curve == work.power_curve
     assert [card.id for card in CARDS if card.power_curve] == ["rtx-3090", "rtx-3090-blower"]
+
+
+def test_workloads_of_a_shape() -> None:
+    """Tests that the ready workloads count as published, state no figure, and take any length."""
+    ready = {work.id: work for work in WORKLOADS if work.model is not None}
+    assert sorted(ready) == ["chatglm-6b", "llama-13b", "llama-7b", "qwen2.5-7b"]
+    for entry in entries("workloads"):
+        if entry["id"] in ready:
+            assert ready[entry["id"]].parameters == entry["model"]["published_parameters"]
+            assert set(ready[entry["id"]].estimated) == set(FILLED)
+            sizes = [Workload.model_validate(filled({**entry, "seq_len": s})).per_sample_gb for s in (512, 2048, 4096)]
+            assert sizes == sorted(set(sizes))
 
 
 def test_cards_hint_at_export_rules() -> None:

@@ -65,7 +65,10 @@ def test_infeasible_is_exit_3(run_cli: RunCli) -> None:
     assert ran.code == 3
     assert ran.json["status"] == "infeasible"
     assert ran.json["plan"] is None
-    assert run_cli("optimize", "--budget", "0").code == 3
+    for form in ("table", "markdown"):
+        told = run_cli("optimize", "--budget", "0", "--format", form)
+        assert told.code == 3
+        assert "solver-cli explain" in told.out
 
 
 def test_no_answer_is_exit_4(run_cli: RunCli) -> None:
@@ -89,7 +92,7 @@ def test_json_has_what_is_documented(run_cli: RunCli) -> None:
     assert {"schema_version", "status", "objective", "bound", "plan", "usage", "warnings", "fingerprint"} <= set(answer)
     plan = "card_id card_count power_limit_w platform_id micro_batch total_batch cost_cny epoch_hours training_hours"
     assert set(f"{plan} wall_power_w heat_w host_ram_gb".split()) <= set(answer["plan"])
-    assert set(answer["plan"]["epoch_hours"]) == {"low", "expected", "high"}
+    assert set(answer["plan"]["epoch_hours"]) == {"low", "expected", "high", "basis"}
     for row in answer["usage"]:
         assert {"limit", "unit", "used", "capacity"} <= set(row)
     assert [row["limit"] for row in answer["usage"]].count("wall_power") == 1

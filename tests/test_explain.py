@@ -14,8 +14,9 @@ from solver.domain.explanation import Change, Explanation, FigureRange, PriceRan
 from solver.domain.limits import LIMITS
 from solver.domain.problem import Problem
 from solver.domain.records import Catalog, Offer
+from solver.domain.uncertain import with_figure
 from solver.explain import explain
-from solver.explain.figures import FIGURES, changed
+from solver.explain.figures import FIGURES
 from solver.explain.memory import with_memory
 from tests import oracle
 from tests.builders import random_problem
@@ -339,9 +340,9 @@ def check_figures(question: Problem, found: Explanation, rng: random.Random) -> 
             rng.randint(today, min(high, 2 * today + 1)),
         }
         for steps in inside:
-            assert rig_of(oracle.best(changed(question, figure, steps))) == rig, (one, steps)
-        below = None if one.low is None else changed(question, figure, low - 1)
-        above = None if one.high is None else changed(question, figure, high + 1)
+            assert rig_of(oracle.best(with_figure(question, figure.field, figure.value(steps)))) == rig, (one, steps)
+        below = None if one.low is None else with_figure(question, figure.field, figure.value(low - 1))
+        above = None if one.high is None else with_figure(question, figure.field, figure.value(high + 1))
         check_outside(one, below, above, rig)
 
 

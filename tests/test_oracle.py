@@ -13,6 +13,8 @@ import pytest
 from solver.domain import goals, limits
 from solver.domain.problem import Problem
 from solver.domain.records import Offer
+from solver.explain import explain
+from solver.solve import optimize
 from tests import oracle, oracle_run
 from tests.builders import card, guide_problem, offer, platform, problem, psu, random_problem, workload
 
@@ -272,3 +274,15 @@ def test_a_mismatch_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(small.catalog.cards) <= 2
     assert small.limits.min_batch is None
     assert small.limits.budget_cny == Decimal(100_000)
+
+
+@pytest.mark.parametrize("seed", [6135, 6948, 7674])
+def test_value_where_free_rigs_have_huge_batches(seed: int) -> None:
+    """Tests that the square of a batch beyond 32 bits overflows nothing, also where the cost is 0."""
+    question = random_problem(random.Random(seed))
+    right, ours = oracle.best(question), optimize(question)
+    assert ours.status == right.status
+    assert (ours.plan is None) == (right.choice is None)
+    if ours.plan is not None:
+        assert tuple(ours.plan.choice.model_dump().values()) == right.choice
+    assert explain(question).result.status == right.status

@@ -37,6 +37,14 @@ QUIET_COMMANDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["catalog", "show", "rtx-a6000"], SOLVER),
     (["catalog", "validate", "examples/my-catalog"], SOLVER),
     (["schema"], SOLVER),
+    (["workload", "--help"], SOLVER + RECORDS),
+    (["workload", "from-model", "--help"], SOLVER + RECORDS),
+    (["workload", "calibrate", "--help"], SOLVER + RECORDS),
+    (["workload", "list"], SOLVER),
+    (["workload", "show", "llama-7b", "--seq", "4096"], SOLVER),
+    (["workload", "show", "nothing"], SOLVER),
+    (["workload", "from-model", "nowhere.json", "--seq", "8"], SOLVER),
+    (["workload", "calibrate", "examples/guide-steps.csv"], SOLVER),
 ]
 
 
@@ -143,4 +151,4 @@ def test_fuzzer_finds_nothing() -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count(": ok") == 6, f"after {time.perf_counter() - started:.0f} s"
+    assert ran.stdout.count(": ok") == 8, f"after {time.perf_counter() - started:.0f} s"

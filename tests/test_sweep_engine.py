@@ -19,6 +19,7 @@ from solver.sweep.engine import Engine, answer_batch
 from solver.sweep.library_text import library_of, text_of
 from solver.sweep.questions import Questions
 from solver.sweep.scenario import FRONTIERS, Batch, Row, Scenario
+from tests import oracle
 from tests.builders import card, offer, platform, problem, random_problem, workload
 
 
@@ -231,6 +232,43 @@ def test_a_price_taken_back_is_the_catalogues_again() -> None:
     back = asked.asked({"prices.rtx-a6000": None})
     assert not back.prices
     assert optimize(back.problem).plan == optimize(resolve({"limits": {"budget_cny": 100_000}}, default_library())).plan
+
+
+@pytest.mark.parametrize("confidence", ["low", "expected", "high"])
+def test_a_sweep_over_a_shape_estimates_anew(confidence: str) -> None:
+    """Tests that length, stage, offload and accumulation change the figures that follow, and that the oracle agrees.
+
+    A figure stated by the question or by the scenario stays, whatever the length.
+    """
+    library = default_library()
+    question = {"workload": {"id": "llama-7b"}, "limits": {"budget_cny": 300_000}, "confidence": confidence}
+    changes: list[dict[str, Any]] = [
+        {"workload.seq_len": length, "workload.zero_stage": stage, "workload.gradient_accumulation": steps,
+         "workload.offload": "optimizer"}
+        for length in (512, 2048, 4096) for stage in (2, 3) for steps in (1, 4)
+    ]  # fmt: skip
+    changes += [
+        {"workload.zero_stage": 2, "workload.offload": "none"},
+        {"workload.per_sample_gb": 2, "workload.seq_len": 8192},
+        {"workload": "guide-6b"},
+    ]
+    scenarios = [Scenario(at, f"s{at}", changed) for at, changed in enumerate(changes)]
+    batch = Batch(text_of(library), json.dumps(question), tuple(scenarios))
+    rows = answer_batch(batch)
+    assert_equals_optimize(batch, rows)
+    whole = engine(batch).questions
+    batches = []
+    for scenario, row in zip(scenarios, rows, strict=True):
+        asked = whole.whole(scenario.changes)
+        right = oracle.best(asked)
+        rig = (row.card_id, row.card_count, row.power_limit_w, row.platform_id)
+        assert rig == ((None,) * 4 if right.choice is None else right.choice[:4])
+        assert row.total_batch == right.total_batch
+        batches.append(row.total_batch)
+    assert len(set(batches[:12])) == 12, "every length, stage and accumulation has a batch of its own"
+    assert rows[12].status == ("optimal" if confidence == "low" else "infeasible"), "fits only at the low end"
+    assert whole.whole(changes[13]).workload.figure("per_sample_gb", "high") == 2
+    assert rows[14].total_batch == 26
 
 
 def test_bad_scenarios_stop_nobody() -> None:

@@ -178,6 +178,19 @@ def test_a_price_is_never_drawn_below_zero() -> None:
     assert min(each["prices.rtx-3090"] for each in found) > 0
 
 
+@pytest.mark.parametrize("spec", ["{normal: {mean: 10000, sd: 20000}}", "{uniform: [-5000, 5000]}"])
+def test_a_price_drawn_absolutely_is_never_zero_or_below(spec: str) -> None:
+    text = f"sweeps: [{{random: {{draws: 300, seed: 2, values: {{prices.rtx-a6000: {spec}}}}}}}]"
+    assert all(made["prices.rtx-a6000"] > 0 for made in changes(text))
+
+
+def test_a_price_that_cannot_be_above_zero_is_a_fault_and_no_endless_loop() -> None:
+    text = "sweeps: [{random: {draws: 2, seed: 2, values: {prices.rtx-a6000: {uniform: [-9, -1]}}}}]"
+    assert [s.fault.partition(": ")[2] for s in scenarios(yaml(text))] == [
+        "prices.rtx-a6000: no price above 0 came of 1,000 draws"
+    ] * 2
+
+
 def test_millions_stay_lazy() -> None:
     """Tests that a file of ten million scenarios is read and its first ones made in little memory."""
     text = (
@@ -230,7 +243,7 @@ def test_a_table_says_what_the_same_yaml_says() -> None:
     assert [s.name for s in found] == ["first", "scenario-2", "third"]
     assert [s.where for s in found] == ["t.csv:2", "t.csv:3", "t.csv:4"]
     assert found[0].changes == {"limits.budget_cny": 300_000}
-    assert found[0].expect == ("total_batch >= 24", " card_id == a100-80gb-pcie")
+    assert found[0].expect == ("total_batch >= 24", "card_id == a100-80gb-pcie")
     assert found[1].changes == {
         "limits.budget_cny": 300_000, "site.socket_amps": 16, "prices.rtx-a6000": 25_000, "goal": "epoch",
         "limits.include": ["rtx-a6000", "guide-base"], "prices.rtx-3090": 9350,
@@ -255,6 +268,47 @@ def test_xlsx_and_jsonl_say_the_same_as_csv(tmp_path: Path) -> None:
     of_lines, of_table = parse(lines.encode(), "t.jsonl"), parse(table.encode(), "t.csv")
     for other in (of_book, of_lines):
         assert [s._replace(where="") for s in scenarios(other)] == [s._replace(where="") for s in scenarios(of_table)]
+
+
+def workbook(tmp_path: Path, *lines: list[Any], percent: str = "") -> ScenarioFile:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for line in lines:
+        sheet.append(line)
+    if percent:
+        sheet[percent].number_format = "0%"
+    path = tmp_path / "plan.xlsx"
+    book.save(path)
+    return read(path)[0]
+
+
+def test_a_formula_nobody_computed_is_a_fault_not_an_empty_cell(tmp_path: Path) -> None:
+    file = workbook(tmp_path, ["name", "limits.budget_cny"], ["a", "=150000*2"], ["b", 100000])
+    first, second = scenarios(file)
+    assert first.fault.startswith('plan.xlsx:2: limits.budget_cny = "formula without a value": must be an amount')
+    assert not second.fault
+
+
+def test_ten_percent_typed_into_a_workbook_is_what_it_is_in_csv(tmp_path: Path) -> None:
+    lines = (["name", "scale:prices.rtx-a6000", "site.derating"], ["a", 0.1, 0.8])
+    csv = parse(b"name,scale:prices.rtx-a6000,site.derating\na,10%,80%\n", "plan.csv")
+    file = workbook(tmp_path, *lines, percent="B2")
+    assert [s.changes for s in scenarios(file)] == [s.changes for s in scenarios(csv)]
+    assert [s.changes for s in scenarios(file)] == [{"prices.rtx-a6000": 30250, "site.derating": 0.8}]
+
+
+def test_a_table_scales_every_price_at_once() -> None:
+    table = list(scenarios(parse(b"name,scale:prices\na,+10 %\n", "plan.csv")))
+    assert [s.changes for s in table] == changes("scenarios: [{name: a, scale: {prices: 1.1}}]")
+
+
+def test_expectations_in_a_cell_lose_the_blanks_between_them() -> None:
+    (entry,) = parse(b"name,expect\na,total_batch >= 1 ; card_count == 2\n", "plan.csv").entries
+    assert entry.expect == ("total_batch >= 1", "card_count == 2")
+
+
+def test_an_unknown_column_is_told_whatever_the_separator() -> None:
+    assert fault(b"name;budget\na;1\n", "plan.csv").startswith('plan.csv:1: column = "budget": is no path')
 
 
 def test_jsonl_may_begin_with_the_base() -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,20 @@ def _children(pid: int) -> list[int]:
     from tests.kill_run import command_of, descendants
 
     return [each for each in descendants(pid) if "forkserver" in command_of(each)]
+
+
+def test_a_pool_that_is_killed_while_it_begins_is_begun_again(
+    local: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that the death of the server that starts the workers, before the first has begun, costs a new pool only."""
+
+    def killed() -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(local._pool._pool_manager, "start", killed)
+    batch = empty_batch().part(tuple(Scenario(at, f"s{at}", {}) for at in range(1, 11)))
+    found = [row for done in run_batches(local, plain_rows, iter([batch]), 1) for row in done]
+    assert [row.position for row in found] == list(range(1, 11))
 
 
 def test_a_slow_scenario_fails_alone(local: LocalExecutor) -> None:
@@ -320,7 +335,8 @@ def test_a_full_disk_is_told_and_loses_nothing(store: Store) -> None:
     store._db.execute("PRAGMA wal_autocheckpoint = 1")
     pages = store.query("PRAGMA page_count")[0][0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 10}")
-    with pytest.raises(InvalidProblem, match=r"cannot be written: .* full; what was stored is kept.*whatif resume run"):
+    told = r"cannot be written: .* full; what was stored is kept.*whatif resume run --store .*" + store.path.name
+    with pytest.raises(InvalidProblem, match=told):
         execute(store, run, INLINE)
     store._db.execute("PRAGMA max_page_count = 1000000")
     assert execute(store, run, INLINE).done == 300

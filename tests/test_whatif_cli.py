@@ -16,8 +16,12 @@ import openpyxl
 import pyarrow.parquet
 import pytest
 
+from solver.catalog import default_library
 from solver.sweep.columns import VOLATILE
+from solver.sweep.file import parse
+from solver.sweep.run import Settings, register
 from solver.sweep.schema import schema
+from solver.sweep.store import Store
 from tests.conftest import Ran, RunCli
 from tests.whatif_equal import EXAMPLES, compared, scenario_files
 
@@ -262,6 +266,9 @@ def test_what_fails_is_named_with_file_and_line(run_cli: RunCli, tmp_path: Path)
     assert "failed: too much: p.yaml:2: limits.max_cards = 99: must be at most 8" in ran.out
     assert "hopeful: total_batch >= 99 (52)" in ran.out
     assert "expectations: 0 of 1 scenarios as expected" in ran.out
+    quiet = run_cli("whatif", "run", file, "--executor", "inline", "-q")
+    assert quiet.out == ""
+    assert quiet.err == "failed: too much: p.yaml:2: limits.max_cards = 99: must be at most 8\n"
 
 
 def test_fail_fast_stops(run_cli: RunCli, tmp_path: Path) -> None:
@@ -311,6 +318,31 @@ def test_resume_of_a_finished_run_writes_the_results_again(run_cli: RunCli, tmp_
     assert (first.code, again.code) == (0, 0)
     assert (tmp_path / "a.jsonl").read_text() == (tmp_path / "b.jsonl").read_text(), "to the time it was solved"
     assert first.out == again.out
+
+
+def test_status_names_the_store_to_go_on_with(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that the command it prints finds the run again, also in a store of one's own."""
+    data = b"scenarios: [{set: {goal: epoch}}]"
+    with Store(tmp_path / "own.sqlite") as store:
+        run = register(store, "r", parse(data, "plan.yaml"), data, default_library(), Settings())
+        store.mark(run, "interrupted")
+    said = run_cli("whatif", "status", "--store", tmp_path / "own.sqlite").out
+    assert f"go on with: solver-cli whatif resume r --store {tmp_path / 'own.sqlite'}\n" in said
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_solved(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests both places a run writes to; the tests may run as one who may write anywhere."""
+    file = written(tmp_path / "p.yaml", "scenarios: [{name: a}]")
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    ran = run_cli("whatif", "run", file, "-o", tmp_path / "a.csv", "--store", tmp_path / "s.sqlite")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Error: --output = ")
+    assert ran.err.endswith("its folder cannot be written\n")
+    (tmp_path / "s.sqlite").mkdir()
+    ran = run_cli("whatif", "list", "--store", tmp_path / "s.sqlite")
+    assert "its folder cannot be written, which SQLite must even to read" in ran.err
 
 
 def test_status_list_and_prune(run_cli: RunCli, tmp_path: Path) -> None:

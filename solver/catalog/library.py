@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog.reading import Mapping, line_at, parse_yaml, read_file
+from solver.catalog.shaped import filled
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.problem import Problem, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
@@ -103,7 +104,7 @@ def read_entries(folder: Path) -> dict[str, list[Entry]]:
         except InvalidProblem as error:
             faults.extend(error.violations)
             continue
-        faults.extend(_collect(document, file.name, entries))
+        faults.extend(collect(document, file.name, entries))
     if not faults and not any(entries.values()):
         raise InvalidProblem.of("catalog", str(folder), "holds no entry; lists under " + _KIND_LIST + " are needed")
     faults.extend(_doubled(entries))
@@ -136,7 +137,8 @@ def _files_of(folder: Path) -> list[Path]:
     return files
 
 
-def _collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[Violation]:
+def collect(document: Any, name: str, entries: dict[str, list[Entry]]) -> list[Violation]:
+    """Add the entries of a parsed file to those found before, and return the faults of all others."""
     if document is None:
         return []
     if not isinstance(document, Mapping):
@@ -160,18 +162,26 @@ def _one(kind: str, position: int, value: Any, name: str, line: int, found: list
     record = KINDS[kind]
     start = value.line if isinstance(value, Mapping) else line
     try:
-        found.append(Entry(record.model_validate(value), f"{name}:{start}"))
-    except ValidationError as error:
+        found.append(Entry(_validated(record, value), f"{name}:{start}"))
+    except (ValidationError, InvalidProblem) as error:
         held = value.get("id", value.get("item_id")) if isinstance(value, Mapping) else None
         label = f"{kind}[{held if isinstance(held, str) and len(held) <= 80 else position}]"
         return [
             Violation(
                 f"{name}:{line_at(value, path.split('.')) or start}: {label}.{path}".rstrip("."), v.value, v.allowed
             )
-            for v in from_validation_error(error, "", known_keys(record)).violations
+            for v in _told(error, record).violations
             for path in ("" if v.field == "problem" else v.field,)
         ]
     return []
+
+
+def _validated(record: type[Record], value: Any) -> Record:
+    return record.model_validate(filled(value) if record is Workload and isinstance(value, Map) else value)
+
+
+def _told(error: ValidationError | InvalidProblem, record: type[Record]) -> InvalidProblem:
+    return error if isinstance(error, InvalidProblem) else from_validation_error(error, "", known_keys(record))
 
 
 def _doubled(entries: dict[str, list[Entry]]) -> list[Violation]:
@@ -239,7 +249,11 @@ def library_from(entries: Map[str, Any], field: str, workloads: tuple[Workload, 
     for kind, record in KINDS.items():
         for index, entry in enumerate(entries.get(kind) or ()):
             try:
-                made[kind].append(record.model_validate(entry))
+                made[kind].append(_validated(record, entry))
+            except InvalidProblem as error:
+                place = f"{field}.{kind}.{index}"
+                faults.extend(Violation(f"{place}.{v.field}", v.value, v.allowed) for v in error.violations)
+                break
             except ValidationError as error:
                 known = {"": record.model_fields}
                 faults.extend(from_validation_error(error, f"{field}.{kind}.{index}", known).violations)

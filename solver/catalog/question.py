@@ -1,9 +1,9 @@
 """Whole questions as plain data: what a question file, a scenario or a request says, laid over the catalogue.
 
-A question names only what differs from the defaults: `goal`, `limits`, `site`, `workload` (an id, or fields laid over
-the workload of that id), `prices` (id -> CNY, replaces every offer of the id), `offers` (replace the offers of the
-items they name), `cards` and `platforms` (added; the same id replaces). `resolve` makes it a whole `Problem`;
-`question_of` is the way back.
+A question names only what differs from the defaults: `goal`, `confidence`, `limits`, `site`, `workload` (an id, or
+fields laid over the workload of that id), `prices` (id -> CNY, replaces every offer of the id), `offers` (replace the
+offers of the items they name), `cards` and `platforms` (added; the same id replaces). `resolve` makes it a whole
+`Problem`; `question_of` is the way back.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
+from solver.catalog.shaped import filled, laid_over, own, without_stated
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.goal_names import GOALS
-from solver.domain.problem import Limits, Problem, Site, problem_of
+from solver.domain.problem import CONFIDENCES, Limits, Problem, Site, problem_of
 from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 from solver.domain.units import plain_number
 
-KEYS = ("goal", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
+KEYS = ("goal", "confidence", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
 
 
 def resolve(question: Mapping[str, Any], library: Library) -> Problem:
@@ -59,6 +60,12 @@ def resolve(question: Mapping[str, Any], library: Library) -> Problem:
         if goal not in GOALS:
             faults.append(InvalidProblem.of("goal", goal, f"must be one of {', '.join(GOALS)}"))
         fields["goal"] = goal
+    confidence = question.get("confidence")
+    if confidence is not None:
+        if confidence not in CONFIDENCES:
+            allowed = f"must be one of {', '.join(CONFIDENCES)}"
+            faults.append(InvalidProblem.of("confidence", confidence, allowed))
+        fields["confidence"] = confidence
     if faults:
         only_unknown = all(isinstance(fault, UnknownName) for fault in faults)
         found = [violation for fault in faults for violation in fault.violations]
@@ -95,11 +102,15 @@ def _workload(question: Mapping[str, Any], library: Library) -> Workload:
     fields = dict(_mapping(given, "workload"))
     base_id = DEFAULT_WORKLOAD if fields.get("id") is None else fields["id"]
     known = {workload.id for workload in library.workloads}
-    if isinstance(base_id, str) and base_id in known:
-        base = library.workload(base_id)
-        # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
-        said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
-        fields = {**dict(base), **said}
+    try:
+        if isinstance(base_id, str) and base_id in known:
+            base = library.workload(base_id)
+            # An empty value means the base's, except where a record may lack the field: there it takes the base's away.
+            said = {key: value for key, value in fields.items() if value is not None or key in _MAY_LACK}
+            fields = laid_over(base, said)
+        fields = filled(fields)
+    except InvalidProblem as error:
+        raise InvalidProblem(Violation(f"workload.{v.field}", v.value, v.allowed) for v in error.violations) from None
     made: Workload = _validated(Workload, fields, "workload")
     return library.workload(made.id) if made.id in known and made == library.workload(made.id) else made
 
@@ -174,7 +185,7 @@ def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         if key == "workload":
             base = {"id": held} if isinstance(held, str) else held
             over = {"id": value} if isinstance(value, str) else value
-            merged[key] = over if _is_another(base, over) else _merged(base, over)
+            merged[key] = over if _is_another(base, over) else _merged(without_stated(base, over), over)
         elif key in ("limits", "site", "prices"):
             merged[key] = _merged(held, value)
         elif key == "offers":
@@ -212,12 +223,17 @@ def question_of(problem: Problem, library: Library) -> dict[str, Any]:
     Offers of an item are written whole where they differ from the library's.
     """
     base = library.catalog
+    known = {workload.id: workload for workload in library.workloads}
+    stated = own(problem.workload, known.get(problem.workload.id))
     question: dict[str, Any] = {
         "goal": problem.goal,
+        **({} if problem.confidence == "expected" else {"confidence": problem.confidence}),
         "limits": _plain(problem.limits),
         "site": _plain(problem.site),
         "workload": {
-            **_plain(problem.workload),
+            **{name: value for name, value in _plain(problem.workload).items() if name in stated},
+            **({"spreads": _exact([s.model_dump() for s in stated["spreads"]])}),
+            **({"estimated": list(stated["estimated"])} if "estimated" in stated else {}),
             **{name: None for name in sorted(_MAY_LACK) if getattr(problem.workload, name) is None},
         },
     }

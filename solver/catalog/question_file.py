@@ -57,16 +57,27 @@ def with_lines(error: InvalidProblem, document: Mapping, name: str) -> InvalidPr
     return type(error)(faults)
 
 
-def question_text(question: Map[str, Any]) -> str:
-    """A question as YAML that `read_question` reads back exactly, with the modeline editors take the schema from."""
-    head = (
-        f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
-        "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
+def question_text(question: Map[str, Any], head: str | None = None) -> str:
+    """A question as YAML that `read_question` reads back exactly.
+
+    Args:
+        question: plain data, as `question_of` gives it.
+        head: comment lines to begin with; None for the modeline that editors take the schema of this machine from.
+    """
+    if head is None:
+        head = (
+            f"# yaml-language-server: $schema={schema_file().as_uri()}\n"
+            "# A whole question. Ask it again with: solver-cli optimize --problem FILE\n"
+        )
+    return head + yaml_text(question)
+
+
+def yaml_text(values: Map[str, Any]) -> str:
+    """Plain data (mappings, lists, texts, numbers) as YAML that the guarded reader reads back as the same values."""
+    text: str = yaml.dump(
+        dict(values), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=110, default_flow_style=False
     )
-    body: str = yaml.dump(
-        dict(question), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=110, default_flow_style=False
-    )
-    return head + body
+    return text
 
 
 class _Writer(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

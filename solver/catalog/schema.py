@@ -18,12 +18,15 @@ from solver.catalog.question import KEYS
 from solver.catalog.question_file import schema_file
 from solver.domain import problem as problem_module
 from solver.domain import records as records_module
+from solver.domain import shape as shape_module
 from solver.domain.goal_names import GOALS
-from solver.domain.problem import Limits, Site
+from solver.domain.problem import CONFIDENCES, Limits, Site
 from solver.domain.records import Card, Offer, Platform, Record, Workload
 
 _DESCRIPTIONS = {
     "goal": "What is best: largest total batch, shortest epoch, best value, or lowest cost. Default: batch.",
+    "confidence": "Which end of the workload's intervals is planned on; high: the batch that surely fits and the time "
+    "that surely suffices. Default: expected.",
     "limits": "What the answer must keep to. An absent limit does not bind.",
     "site": "The wall socket and the room.",
     "workload": "The training job: the id of a workload of the catalogue, or fields laid over the workload of that id.",
@@ -39,7 +42,7 @@ def problem_schema() -> dict[str, Any]:
     records: tuple[type[Record], ...] = (Limits, Site, Workload, Offer, Card, Platform)
     _, made = models_json_schema([(record, "validation") for record in records], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = made["$defs"]
-    documented = {**_documentation(problem_module), **_documentation(records_module)}
+    documented = {**_documentation(problem_module), **_documentation(shape_module), **_documentation(records_module)}
     for name, definition in definitions.items():
         _plain_words(definition)
         for field, text in documented.get(name, {}).items():
@@ -50,6 +53,7 @@ def problem_schema() -> dict[str, Any]:
     price = definitions["Offer"]["properties"]["unit_price_cny"]
     parts: dict[str, Any] = {
         "goal": {"enum": list(GOALS)},
+        "confidence": {"enum": list(CONFIDENCES)},
         "limits": {"$ref": "#/$defs/Limits"},
         "site": {"$ref": "#/$defs/Site"},
         "workload": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Workload"}]},

@@ -28,6 +28,8 @@ MAX_RATIO = 100
 _SMALL_BYTES = 2**20
 """Below this an entry may be packed as tightly as it likes."""
 
+UNCOMPUTED = "formula without a value"
+"""Stands for a formula that no spreadsheet program has computed yet."""
 Cell = str | datetime.date
 """Text as it stands, numbers of a workbook as plain decimal text rounded to the fen, dates of a workbook as dates."""
 
@@ -41,12 +43,14 @@ class Bounds:
         unpacked_bytes: most bytes of all parts of a workbook, unpacked.
         tags: most XML tags of a workbook, counted as its `<`: the time to read it grows with these, not with bytes.
         decimals: to how many decimals the numbers of a workbook are rounded; 24336.283185840708 is a formula's.
+        keep_uncomputed: whether a formula without a value is read as `UNCOMPUTED`, where an empty cell means something.
     """
 
     rows: int
     unpacked_bytes: int
     tags: int
     decimals: int
+    keep_uncomputed: bool = False
 
 
 QUOTES = Bounds(rows=5000, unpacked_bytes=24 * 2**20, tags=500_000, decimals=2)
@@ -113,6 +117,7 @@ def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], b
     if "\0" in text:
         raise InvalidProblem.of(name, None, "is neither text nor an XLSX workbook")
     first: Sheet | None = None
+    widest = 0
     for separator in ",;\t":
         found = _Rows(name, bounds.rows)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -122,7 +127,9 @@ def _separated(data: bytes, name: str, is_header: Callable[[tuple[Cell, ...]], b
         except csv.Error as error:
             raise InvalidProblem.of(f"{name}:{reader.line_num}", None, f"is not CSV: {error}") from None
         sheet = Sheet(name, tuple(found.kept))
-        first = first or sheet
+        width = len(sheet.rows[0][1]) if sheet.rows else 0
+        if first is None or width > widest:  # where no row names columns, faults are told of the likeliest reading
+            first, widest = sheet, width
         if any(is_header(cells) for _, cells in sheet.rows):
             return sheet
     return first or Sheet(name, ())
@@ -191,25 +198,31 @@ def _sheets(archive: zipfile.ZipFile, data: bytes, name: str, bounds: Bounds) ->
 def _cells(sheet: Any, archive: zipfile.ZipFile, label: str, bounds: Bounds) -> list[tuple[int, tuple[Cell, ...]]]:
     sheet.reset_dimensions()  # what the file says of its size may be wrong
     found = _Rows(label, bounds.rows)
-    starts = _merged_down(archive.read(sheet._worksheet_path))
+    xml = archive.read(sheet._worksheet_path)
+    starts, uncomputed = _merged_down(xml), _uncomputed(xml) if bounds.keep_uncomputed else {}
     open_merges: dict[int, tuple[int, Any]] = {}
-    rows = sheet.iter_rows(max_col=MAX_COLUMNS, max_row=_LAST_ROW, values_only=True)
-    for number, cells in enumerate(rows, start=1):
+    rows = sheet.iter_rows(max_col=MAX_COLUMNS, max_row=_LAST_ROW)
+    for number, row in enumerate(rows, start=1):
+        cells = [_shown(cell) for cell in row]
+        for column in uncomputed.get(number, ()):
+            if column < len(cells):
+                cells[column] = UNCOMPUTED
         if number == _LAST_ROW:
             raise InvalidProblem.of(label, None, f"has rows beyond number {_LAST_ROW:,}")
         for column, last in starts.get(number, ()):
             open_merges[column] = (last, cells[column] if column < len(cells) else None)
         if not any(cells):
             continue
-        values = list(cells)
         for column, (last, value) in open_merges.items():
-            if number <= last and column < len(values):
-                values[column] = value
-        found.add(number, tuple(_cell(value, bounds.decimals) for value in values))
+            if number <= last and column < len(cells):
+                cells[column] = value
+        found.add(number, tuple(_cell(value, bounds.decimals) for value in cells))
     return found.kept
 
 
 _LAST_ROW = 100_000
+_UNCOMPUTED = re.compile(rb"<c\s([^>]*)>\s*<f\b[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+_PLACE = re.compile(rb'(?:^|\s)r="([A-Z]{1,3})(\d{1,7})"')
 _MERGE = re.compile(rb'<mergeCell\s+ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
 
 
@@ -220,12 +233,38 @@ def _merged_down(xml: bytes) -> dict[int, list[tuple[int, int]]]:
     """
     found: dict[int, list[tuple[int, int]]] = {}
     for left, top, right, bottom in _MERGE.findall(xml):
-        column = 0
-        for letter in left:
-            column = column * 26 + letter - ord("A") + 1
-        if left == right and column <= MAX_COLUMNS and int(bottom) > int(top):
-            found.setdefault(int(top), []).append((column - 1, int(bottom)))
+        column = _column(left)
+        if left == right and column < MAX_COLUMNS and int(bottom) > int(top):
+            found.setdefault(int(top), []).append((column, int(bottom)))
     return found
+
+
+def _uncomputed(xml: bytes) -> dict[int, list[int]]:
+    """Formulas whose value is not in the file, as programs write them: row -> columns from 0.
+
+    Read as empty, such a cell would silently change nothing. A formula that yields no text (t="str") is empty.
+    """
+    found: dict[int, list[int]] = {}
+    for attributes in _UNCOMPUTED.findall(xml):
+        place = _PLACE.search(attributes)
+        if place is not None and b't="str"' not in attributes:
+            found.setdefault(int(place[2]), []).append(_column(place[1]))
+    return found
+
+
+def _column(letters: bytes) -> int:
+    column = 0
+    for letter in letters:
+        column = column * 26 + letter - ord("A") + 1
+    return column - 1
+
+
+def _shown(cell: Any) -> Any:
+    """The value of a cell; a number that is shown in percent as it is shown, for 10 % typed there is kept as 0.1."""
+    value = cell.value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and "%" in (cell.number_format or ""):
+        return f"{format((Decimal(repr(value)) * 100).normalize(), 'f')}%" if abs(value) < 10**15 else "#"
+    return value
 
 
 def _cell(value: Any, decimals: int) -> Cell:

@@ -27,8 +27,11 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("solver.cli.explain", "Say why: conflicts, ways out, price ranges, alternatives."),
     "frontier": ("solver.cli.frontier", "Draw the exact trade-off curve of two figures."),
     "whatif": ("solver.cli.whatif", "Thousands of what-if questions from a file; resume, compare, replay."),
+    "report": ("solver.cli.report", "Write a page to read, print and hand on: of a saved answer or of a run."),
     "check": ("solver.cli.check", "Check a rig or a vendor's quote against every limit."),
+    "verify": ("solver.cli.verify", "Check a saved answer by plain arithmetic, without the solver."),
     "catalog": ("solver.cli.catalog", "List, show and validate cards, platforms, prices and workloads."),
+    "workload": ("solver.cli.workload", "Training jobs: ready ones, from a model's shape, from measured steps."),
     "schema": ("solver.cli.schema", "Print the JSON Schema of question files."),
     "completion": ("solver.cli.completion", "Print the completion script of a shell."),
 }

@@ -51,9 +51,9 @@ def interruptible(work: Callable[[threading.Event], T]) -> tuple[T, bool]:
         finally:
             done.set()
 
-    threading.Thread(target=run, daemon=True).start()
     interrupted = False
     try:
+        threading.Thread(target=run, daemon=True).start()
         done.wait()
     except KeyboardInterrupt:
         interrupted = True

@@ -16,13 +16,25 @@ import click
 from solver.cli.output import write_examples
 from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.goal_names import GOALS
+from solver.domain.language import say
 
 if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need not wait for
     from solver.catalog import Library
     from solver.domain.problem import Problem
+    from solver.domain.records import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_NOTES = 20
+OFFLOADS = {
+    "none": "none",
+    "optimizer": "optimizer",
+    "optimizer,param": "optimizer_and_parameters",
+    "optimizer,params": "optimizer_and_parameters",
+    "param,optimizer": "optimizer_and_parameters",
+    "optimizer,parameters": "optimizer_and_parameters",
+    "optimizer_and_parameters": "optimizer_and_parameters",
+}
+"""Ways to say what is kept in host RAM -> the value of the record's field."""
 
 
 class Money(click.ParamType[Decimal]):
@@ -87,18 +99,19 @@ class Price(click.ParamType[tuple[str, Decimal]]):
 
 
 class Choosable(click.ParamType[str]):
-    """An id of the catalogue or a goal: any text, completed by the shell; what exists the catalogue says."""
+    """An id of the catalogue, a goal or a confidence: any text, completed by the shell."""
 
     def __init__(self, name: str, *kinds: str) -> None:
         self.name = name
         self.kinds = kinds
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
-        """Offer the ids (of the shipped catalogue), or the goals, that begin so."""
+        """Offer the ids (of the shipped catalogue), or the words, that begin so."""
         from click.shell_completion import CompletionItem
 
         if not self.kinds:
-            return [CompletionItem(goal) for goal in GOALS if goal.startswith(incomplete)]
+            words = ("low", "expected", "high") if self.name == "confidence" else GOALS
+            return [CompletionItem(word) for word in words if word.startswith(incomplete)]
         from solver.catalog import default_library
 
         library = default_library()
@@ -122,6 +135,19 @@ class FileName(click.ParamType[str]):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="dir" if self.name == "DIR" else "file")]
+
+
+class Offload(click.ParamType[str]):
+    """What is offloaded, as DeepSpeed's configuration names the parts."""
+
+    name = "none|optimizer|optimizer,param"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the value of the record's field."""
+        found = OFFLOADS.get(str(value).replace(" ", ""))
+        if found is None:
+            raise InvalidProblem.of(_flag(param), str(value)[:80], say("must be none, optimizer, or optimizer,param"))
+        return found
 
 
 CARD_ID = Choosable("ID", "card")
@@ -149,11 +175,20 @@ _SITE = {
     "derating": "derating",
     "room_cooling_w": "room_cooling_w",
 }
-_WORKLOAD = {"samples": "samples", "epochs": "epochs", "reserve_gb": "reserve_gb"}
+_WORKLOAD = {
+    "samples": "samples",
+    "epochs": "epochs",
+    "reserve_gb": "reserve_gb",
+    "seq_len": "seq_len",
+    "zero_stage": "zero_stage",
+    "offload": "offload",
+    "gradient_accumulation": "gradient_accumulation",
+}
 FLAGS = {
     **{f"limits.{field}": "--" + option.replace("_", "-") for option, field in _LIMITS.items()},
     **{f"site.{field}": "--" + option.replace("_", "-") for option, field in _SITE.items()},
     **{f"workload.{field}": "--" + option.replace("_", "-") for option, field in _WORKLOAD.items()},
+    "confidence": "--confidence",
     "workload": "--workload",
     "limits.include": "--include",
     "limits.exclude": "--exclude",
@@ -224,8 +259,8 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
         ("--workload",),
         {
             "type": Choosable("ID", "workload"),
-            "metavar": "ID",
-            "help": "A training job of the catalogue.  [default: guide-6b]",
+            "metavar": "ID|FILE",
+            "help": "A training job of the catalogue, or of a file.  [default: guide-6b]",
         },
     ),
     ("Training", ("--min-batch",), {"type": Whole("N"), "help": "Smallest total batch that will do."}),
@@ -233,6 +268,31 @@ _OPTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
     ("Training", ("--samples",), {"type": Whole("N"), "help": "Samples per epoch.  [default: 25,000]"}),
     ("Training", ("--epochs",), {"type": Whole("N"), "help": "Epochs.  [default: 1]"}),
     ("Training", ("--reserve-gb",), {"type": Number("GB"), "help": "Memory kept free per card.  [default: 1.5]"}),
+    (
+        "Training",
+        ("--seq-len",),
+        {"type": Whole("N"), "help": "Tokens of a sample, for workloads with a model's shape."},
+    ),
+    ("Training", ("--zero-stage",), {"type": Whole("2|3"), "help": "DeepSpeed ZeRO stage.  [default: 3]"}),
+    (
+        "Training",
+        ("--offload",),
+        {"type": Offload(), "help": "What is kept in host RAM.  [default: optimizer,param]"},
+    ),
+    (
+        "Training",
+        ("--gradient-accumulation",),
+        {"type": Whole("N"), "help": "Micro-steps in one optimizer step; the total batch is as many times larger."},
+    ),
+    (
+        "Training",
+        ("--confidence",),
+        {
+            "type": Choosable("confidence"),
+            "metavar": "low|expected|high",
+            "help": "End of the intervals planned on; high: the batch that surely fits.  [default: expected]",
+        },
+    ),
     (
         "Question file",
         ("--problem",),
@@ -315,18 +375,37 @@ def problem_from(options: Mapping[str, Any]) -> Problem:
 
 
 def library_from(options: Mapping[str, Any]) -> Library:
-    """The shipped catalogue with the folders of --catalog laid over it, in the order given.
+    """The shipped catalogue with the folders of --catalog laid over it, in the order given, and a file of --workload.
 
     Raises:
-        InvalidProblem: a folder holds no valid entry, or a faulty one.
+        InvalidProblem: a folder, or the file, holds no valid entry, or a faulty one.
     """
     from solver.catalog import default_library
-    from solver.catalog.library import with_folder
+    from solver.catalog.library import Library, with_folder
 
     library = default_library()
     for folder in options.get("catalog") or ():
         library = with_folder(library, Path(folder))
+    work = _workload_of_file(options)
+    if work is not None:
+        others = (held for held in library.workloads if held.id != work.id)
+        library = Library(library.catalog, tuple(sorted((*others, work), key=lambda held: held.id)))
     return library
+
+
+def names_a_file(name: str) -> bool:
+    """Whether what is given for a workload is the name of a file, not an id."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def _workload_of_file(options: Mapping[str, Any]) -> Workload | None:
+    """The workload of the file that --workload names; None where it names an id, or nothing."""
+    name = options.get("workload")
+    if not isinstance(name, str) or not names_a_file(name):
+        return None
+    from solver.catalog.workload_file import read_workload
+
+    return read_workload(Path(name))
 
 
 def _asked(options: Mapping[str, Any], library: Library) -> Problem:
@@ -353,7 +432,7 @@ def _asked(options: Mapping[str, Any], library: Library) -> Problem:
         question = overlay(question, {"offers": quotes.offers})
     with naming_flags():
         if options.get("workload") is not None:
-            library.workload(options["workload"])
+            library.workload(_named(options)["id"])
         return resolve(overlay(question, question_from(options)), library)
 
 
@@ -363,7 +442,8 @@ def remote_question(options: Mapping[str, Any]) -> Problem | dict[str, Any]:
     Raises:
         InvalidProblem: as `problem_from`.
     """
-    if not any(options.get(name) for name in ("problem", "quotes", "catalog", "dump_problem")):
+    files = ("problem", "quotes", "catalog", "dump_problem")
+    if not any(options.get(name) for name in files) and not names_a_file(options.get("workload") or ""):
         return question_from(options)
     return problem_from(options)
 
@@ -389,6 +469,7 @@ def question_from(options: Mapping[str, Any]) -> dict[str, Any]:
     """The question the options ask, as plain data: only what was given."""
     question: dict[str, Any] = {
         "goal": options.get("goal"),
+        "confidence": options.get("confidence"),
         "limits": {**_given(options, _LIMITS), **_lists(options)},
         "site": _given(options, _SITE),
         "workload": {**_named(options), **_given(options, _WORKLOAD)},
@@ -407,6 +488,9 @@ def _prices(given: tuple[tuple[str, Decimal], ...]) -> dict[str, Decimal]:
 
 
 def _named(options: Mapping[str, Any]) -> dict[str, str]:
+    work = _workload_of_file(options)
+    if work is not None:
+        return {"id": work.id}
     return {"id": options["workload"]} if options.get("workload") is not None else {}
 
 

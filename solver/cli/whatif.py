@@ -1,7 +1,8 @@
 """`solver-cli whatif`: files of scenarios, run, resumed, shown, compared.
 
 Exit codes: 0 all answered (also where some are infeasible: that is a result), 3 an expectation does not hold or a
-replay differs, 6 some scenarios failed, 2 bad input, 130 interrupted with everything finished kept.
+replay differs, 6 some scenarios failed, 2 bad input, 7 the scheduler of a
+cluster is gone, 130 interrupted with everything finished kept.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import click
 
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
-from solver.domain.errors import InvalidProblem
+from solver.domain.errors import InvalidProblem, ServerUnavailable
+from solver.domain.language import say
 
 REMOTE = ("run", "resume", "status", "list", "show", "cancel")
 """What also a server does; the others work on files and stores here."""
-EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED = 3, 6, 130
+EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
@@ -37,8 +39,14 @@ _OUTPUT = _option(
 _RAW = _option("--raw-csv", is_flag=True, help="Leave text in CSV as it is, also where a spreadsheet would run it.")
 _JOBS = _option("--jobs", "-j", type=Whole("N"), help="Processes.  [default: one for each core]")
 _EXECUTOR = _option(
-    "--executor", type=click.Choice(["local", "inline"]), default="local", show_default=True, help="Where to solve."
+    "--executor",
+    type=click.Choice(["local", "inline", "dask"]),
+    help="Where to solve.  [default: local; dask with --scheduler]",
 )
+_SCHEDULER = _option("--scheduler", metavar="ADDRESS", help="A Dask scheduler: tcp://host:port or tls://host:port.")
+_TLS_CA = _option("--tls-ca", metavar="FILE", help="For tls://: who signed the cluster's certificates, PEM.")
+_TLS_CERT = _option("--tls-cert", metavar="FILE", help="For tls://: your own certificate, PEM.")
+_TLS_KEY = _option("--tls-key", metavar="FILE", help="For tls://: its key, PEM.")
 _PATIENCE = _option(
     "--patience", type=Number("SECONDS"), default="120", help="With --server, how long it may be away.  [default: 120]"
 )
@@ -80,6 +88,10 @@ def command() -> None:
 @_RAW
 @_JOBS
 @_EXECUTOR
+@_SCHEDULER
+@_TLS_CA
+@_TLS_CERT
+@_TLS_KEY
 @_option("--run-id", metavar="ID", help="A name for the run.  [default: file name and time]")
 @_STORE
 @_FAIL_FAST
@@ -105,7 +117,7 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
         return whatif_remote.run(client, file, run_id, base, options)
     settings = Settings(
         jobs=_jobs(options["jobs"]),
-        executor=options["executor"],
+        **_where(options),
         time_limit_s=None if limit is None else float(limit),
         frontiers=not options["no_frontier"],
         fail_fast=options["fail_fast"],
@@ -124,6 +136,10 @@ def run_command(file: str, run_id: str | None, base: str | None, **options: Any)
 @_RAW
 @_JOBS
 @_EXECUTOR
+@_SCHEDULER
+@_TLS_CA
+@_TLS_CERT
+@_TLS_KEY
 @_STORE
 @_FAIL_FAST
 @_PATIENCE
@@ -143,7 +159,7 @@ def resume_command(run_id: str, **options: Any) -> int:
     if client is not None:
         _checked_patience(options)
         return whatif_remote.resume(client, run_id, options)
-    settings = Settings(jobs=_jobs(options["jobs"]), executor=options["executor"], fail_fast=options["fail_fast"])
+    settings = Settings(jobs=_jobs(options["jobs"]), **_where(options), fail_fast=options["fail_fast"])
     with Store(store_path(options["store"]), must_exist=True) as store:
         run = store.run(run_id)
         if _state(run) == "running":
@@ -168,15 +184,16 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
                 stopped, code = "interrupted", EXIT_INTERRUPTED
             except Failed as error:
                 stopped, code = f"stopped at the first failure: {error}", EXIT_FAILED
+            except ServerUnavailable as error:
+                stopped, code = str(error), EXIT_UNAVAILABLE
     counts = store.counts(run)
     if stopped is not None:
-        given = f" --store {options['store']}" if options["store"] else ""
         click.echo(
             f"{stopped}; {counts.done:,} of {run.total:,} scenarios are stored, "
-            f"go on with: solver-cli whatif resume {run.run_id}{given}",
+            f"go on with: solver-cli whatif resume {run.run_id}{store.option}",
             err=True,
         )
-    if not (stopped and code == EXIT_INTERRUPTED):
+    if not (stopped and code in (EXIT_INTERRUPTED, EXIT_UNAVAILABLE)):
         write_outputs(store, run, options)
         print_run(store, run, options)
     if code:
@@ -235,6 +252,10 @@ class Talk:
 def print_run(store: Any, run: Any, options: dict[str, Any]) -> None:
     """Rows or matrices and the summary of a run, as `--format` says."""
     if options["quiet"]:
+        from solver.sweep.summary import first_failed
+
+        for each in first_failed(store, run):
+            click.echo(say("failed: {name}: {error}", name=each["name"], error=each["error"]), err=True)
         return
     if options["form"] == "jsonl":
         import json
@@ -321,6 +342,21 @@ def _jobs(given: int | None) -> int:
     return given
 
 
+def _where(options: dict[str, Any]) -> dict[str, Any]:
+    """The executor, and for a cluster where it is; asked before anything is read or registered."""
+    cluster = {name: options[name] or "" for name in ("scheduler", "tls_ca", "tls_cert", "tls_key")}
+    executor = options["executor"] or ("dask" if cluster["scheduler"] else "local")
+    if executor != "dask":
+        for name, value in cluster.items():
+            if value:
+                raise InvalidProblem.of(f"--{name.replace('_', '-')}", value, "goes with --executor dask only")
+        return {"executor": executor}
+    from solver.sweep.cluster import check_cluster
+
+    check_cluster(**cluster)
+    return {"executor": executor, "cluster": cluster}
+
+
 def store_path(given: str | None) -> Path:
     """The run store of `--store`, or the user's own."""
     from solver.sweep.store import default_path
@@ -364,7 +400,7 @@ def status_command(run_id: str | None, store: str | None, form: str) -> int:
 
         print_runs([(run, state, counts)], console())
         if counts.done < run.total and state != "running":
-            click.echo(f"go on with: solver-cli whatif resume {run.run_id}")
+            click.echo(f"go on with: solver-cli whatif resume {run.run_id}{opened.option}")
         return 0
 
 

@@ -7,9 +7,10 @@ of GB, microseconds of days). Modify this module when an explanation should tell
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from solver.domain.plan import Choice, Plan, Result, Usage
+from solver.domain.plan import Choice, Plan, Result, Status, Usage
 from solver.domain.records import Record
 from solver.domain.units import Cny, CnyTotal
 
@@ -149,6 +150,7 @@ class FigureRange(Record):
 
     Exact to `step`, both ends included. None: to the end of what the field allows. `below` and `above` are the answers
     one step outside; None where there is no such end or nothing fits (`nothing_below`, `nothing_above`).
+    `interval_low` and `interval_high` are the ends that the workload itself gives the figure; None where it gives none.
     """
 
     field: str
@@ -157,10 +159,25 @@ class FigureRange(Record):
     today: float
     low: float | None = None
     high: float | None = None
+    interval_low: float | None = None
+    interval_high: float | None = None
     below: Rig | None = None
     above: Rig | None = None
     nothing_below: bool = False
     nothing_above: bool = False
+
+
+class Outlook(Record):
+    """The answer at another end of the workload's intervals: all figures low, as expected, or high together.
+
+    `same`: card, count and platform are those of the plan. `rig` is None where nothing fits there (`status` is
+    infeasible), or where no time was left to find one (no_answer); it may not be the best where `status` is feasible.
+    """
+
+    confidence: Literal["low", "expected", "high"]
+    status: Status
+    same: bool
+    rig: Rig | None = None
 
 
 class Difference(Record):
@@ -233,6 +250,13 @@ class Explanation(Record):
 
 
 Axis = Literal["cost", "batch", "epoch", "watts", "value"]
+AXIS_UNITS: Mapping[Axis, str] = {
+    "cost": "CNY",
+    "batch": "samples",
+    "epoch": "hours",
+    "watts": "W",
+    "value": "samples/CNY",
+}
 
 
 class FrontierPoint(Record):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from solver.domain.records import Card, Offer, Platform, PowerCurve, Psu, Workload
+from solver.domain.records import Card, End, Offer, Platform, PowerCurve, Psu, Workload
 from solver.domain.units import NEVER_US, fen, mib_down, mib_up, milli
 
 SLOWEST_SAMPLE_US = 10**11
@@ -24,25 +24,41 @@ CFM_CELSIUS_PER_W = Fraction(7, 4)
 """Airflow that carries 1 W away at a rise of 1 C: 1.75 CFM (sensible heat of air at sea level)."""
 
 
-def micro_batch(card: Card, workload: Workload) -> int:
-    """Samples one card holds: floor((vram - weights - buffers - reserve) / per_sample), MiB, never below 0 [guide]."""
-    taken = vram_used_mib(workload, 1) - mib_up(workload.per_sample_gb)
-    return max(0, (card.vram_mib - taken) // mib_up(workload.per_sample_gb))
+SLOWEST_OPTIMIZER_US = 10**15
+"""An optimizer step that takes longer than this (31 years) counts as this, for the same reason."""
+TOP_GENERATION = 9
+"""The highest PCIe generation a record may name."""
 
 
-def vram_used_mib(workload: Workload, batch: int) -> int:
-    """MiB of card memory that a micro-batch takes: weights + buffers + reserve + max(1, batch) * per_sample."""
-    fixed = mib_up(workload.weights_gb) + mib_up(workload.buffers_gb) + mib_up(workload.reserve_gb)
-    return fixed + max(1, batch) * mib_up(workload.per_sample_gb)
+def micro_batch(card: Card, workload: Workload, card_count: int, end: End = "expected") -> int:
+    """Samples that each of so many cards holds: floor((vram - fixed part) / per_sample), MiB, never below 0 [guide]."""
+    room = card.vram_mib - fixed_vram_mib(workload, card_count, end)
+    return max(0, room // mib_up(workload.figure("per_sample_gb", end)))
 
 
-def host_ram_mib(workload: Workload, card_count: int) -> int:
-    """Host RAM in MiB: parameters * bytes_per_parameter + per_extra_card * (n - 1), each of the two rounded up.
+def fixed_vram_mib(workload: Workload, card_count: int, end: End = "expected") -> int:
+    """MiB of card memory whatever the batch: weights + buffers + reserve + sharded / cards, each rounded up."""
+    own = sum(mib_up(workload.figure(name, end)) for name in ("weights_gb", "buffers_gb", "reserve_gb"))
+    return own - (-mib_up(workload.figure("sharded_gb", end)) // card_count)
 
-    27 bytes a parameter and 5 GB a card were measured for ChatGLM-6B; DeepSpeed's estimator says 18 * 1.5 = 27.
+
+def vram_used_mib(workload: Workload, card_count: int, batch: int, end: End = "expected") -> int:
+    """MiB of card memory that a micro-batch takes: the fixed part + max(1, batch) * per_sample."""
+    each = mib_up(workload.figure("per_sample_gb", end))
+    return fixed_vram_mib(workload, card_count, end) + max(1, batch) * each
+
+
+def host_ram_mib(workload: Workload, card_count: int, end: End = "expected") -> int:
+    """Host RAM in MiB: max(parameters * bytes_per_parameter, cards * per_card) + per_extra_card * (cards - 1).
+
+    DeepSpeed's estimator: 18 * 1.5 = 27 bytes a parameter with both offloaded, 16 * 1.5 = 24 with the optimizer, and
+    4 * 1.5 bytes a parameter and card where every process loads the whole model. 27 bytes and 5 GB a further card were
+    measured for ChatGLM-6B.
     """
-    fixed = math.ceil(workload.parameters * workload.host_ram_bytes_per_parameter / 2**20)
-    return fixed + mib_up(workload.host_ram_per_extra_card_gb) * max(0, card_count - 1)
+    held = math.ceil(workload.parameters * workload.figure("host_ram_bytes_per_parameter", end) / 2**20)
+    loading = card_count * mib_up(workload.figure("host_ram_per_card_gb", end))
+    extra = mib_up(workload.figure("host_ram_per_extra_card_gb", end))
+    return max(held, loading) + extra * max(0, card_count - 1)
 
 
 def power_limits_w(card: Card, fixed_w: int | None = None) -> tuple[int, ...]:
@@ -78,22 +94,90 @@ def power_share(curve: PowerCurve, tdp_w: int, power_limit_w: int) -> tuple[int,
     return below, 1000
 
 
-def per_sample_us(card: Card, workload: Workload, power_limit_w: int) -> int:
+class Pace(NamedTuple):
+    """One set of step times that may be true together, in ms: fixed, optimizer, per sample on the reference card."""
+
+    fixed_ms: int
+    optimizer_ms: int
+    per_sample_ms: int
+
+
+def paces(workload: Workload, end: End = "expected") -> tuple[Pace, ...]:
+    """The step times to reckon with at one end: the slowest of them counts at the high end, the fastest at the low.
+
+    Where the workload gives spreads of its times, their ends; or else one pace for every two measured steps of
+    different micro-batch, rounded away from the middle, and the expected one.
+    """
+    expected = Pace(milli(workload.fixed_s), milli(workload.optimizer_s), milli(workload.per_sample_s))
+    if end == "expected":
+        return (expected,)
+    if workload.has_spread("fixed_s", "optimizer_s", "per_sample_s"):
+        at_end = (milli(workload.figure(name, end)) for name in ("fixed_s", "optimizer_s", "per_sample_s"))
+        return (Pace(*at_end),)
+    found = {expected}
+    for fixed, per_sample, width in _measured_pairs(workload):
+        if end == "high":
+            fixed, per_sample = -(-fixed // width), -(-per_sample // width)
+        else:
+            fixed, per_sample = fixed // width, per_sample // width
+        rest = max(0, fixed - expected.optimizer_ms)  # what was measured contains the optimizer
+        found.add(Pace(rest, expected.optimizer_ms, max(1, per_sample)))
+    return tuple(sorted(found))
+
+
+def _measured_pairs(workload: Workload) -> list[tuple[int, int, int]]:
+    """(fixed, per sample, width), fixed and per sample in ms * width, of two measured steps whose batches differ by it.
+
+    From the guide's 25 or 30 s at 1 and 45, 51 or 60 s at 7: six pairs, fixed 19.2 to 27.5, per sample 2.5 to 5.8.
+    Pairs that give a negative time are left out.
+    """
+    steps = [(step.micro_batch, milli(step.seconds)) for step in workload.measured_steps]
+    pairs = []
+    for few, shorter in steps:
+        for many, longer in steps:
+            width, per_sample = many - few, longer - shorter
+            fixed = shorter * width - few * per_sample
+            if width > 0 and per_sample >= 0 and fixed >= 0:
+                pairs.append((fixed, per_sample, width))
+    return pairs
+
+
+def compute_shares(workload: Workload, end: End = "expected") -> tuple[int, ...]:
+    """The shares bound by compute to reckon with at one end, in thousandths; which is slower depends on the card."""
+    if end == "expected":
+        return (milli(workload.compute_share),)
+    return milli(workload.compute_share_low), milli(workload.compute_share_high)
+
+
+def worst_of(end: End) -> Callable[[Iterable[int]], int]:
+    """Which of several times counts at one end: the longest at the high one, else the shortest."""
+    return max if end == "high" else min
+
+
+def per_sample_us(
+    card: Card, workload: Workload, power_limit_w: int, pace: Pace | None = None, end: End = "expected"
+) -> int:
     """Time of one sample on the card, in whole microseconds (half up).
 
     per_sample(reference) * ((1 - k) + k * tflops(reference) / tflops(card)) / share(power limit), where k is the
-    share of the time bound by GPU compute [assumed: 0.5, interval 0 to 1].
+    share of the time bound by GPU compute [assumed for the guide's job: 0.5, interval 0 to 1].
     """
+    per_sample_ms = milli(workload.per_sample_s) if pace is None else pace.per_sample_ms
+    return _per_sample_us(card, workload, power_limit_w, end)(per_sample_ms)
+
+
+def _per_sample_us(card: Card, workload: Workload, power_limit_w: int, end: End) -> Callable[[int], int]:
+    """The time of one sample on the card in microseconds, from that on the reference card in ms; see above."""
     num, den = power_share(card.power_curve or workload.power_curve, card.tdp_w, power_limit_w)
-    above, below = sample_ratio(
-        milli(workload.per_sample_s),
-        milli(workload.compute_share),
-        milli(workload.reference_tflops),
-        milli(card.bf16_dense_tflops),
-        num,
-        den,
-    )
-    return min(SLOWEST_SAMPLE_US, int((2 * above + below) // (2 * below)))
+    reference, tflops = milli(workload.reference_tflops), milli(card.bf16_dense_tflops)
+    ratios = [sample_ratio(1, k, reference, tflops, num, den) for k in compute_shares(workload, end)]
+    worst = worst_of(end)
+
+    def time(per_sample_ms: int) -> int:
+        times = ((2 * per_sample_ms * above + below) // (2 * below) for above, below in ratios)
+        return min(SLOWEST_SAMPLE_US, worst(times))
+
+    return time
 
 
 def sample_ratio(per_sample_ms: Any, k: Any, reference: Any, tflops: Any, num: Any, den: Any) -> tuple[Any, Any]:
@@ -110,9 +194,71 @@ def scaling_milli(workload: Workload, card_count: int) -> int:
     return milli(factors[min(card_count, len(factors)) - 1])
 
 
-def step_us(fixed_ms: int, scaling: int, batch_per_card: int, sample_us: int) -> int:
-    """Microseconds of one step: fixed * f(n) + micro_batch * per_sample."""
-    return fixed_ms * scaling + batch_per_card * sample_us
+def pcie_gen(workload: Workload, known: int | None) -> int:
+    """The generation of a card or platform as the workload reckons: its reference where it is not known."""
+    reference = workload.reference_pcie_gen
+    if reference is None:
+        return TOP_GENERATION
+    return reference if known is None else min(known, reference)
+
+
+def fixed_us(workload: Workload, fixed_ms: int, card_count: int, generation: int) -> int:
+    """Microseconds of the fixed part of a micro-step: fixed * f(n) * 2 ** (reference generation - generation).
+
+    A generation of PCIe moves half of what the next does. What is faster than the reference is not credited: `fixed`
+    holds more than transfers.
+    """
+    reference = workload.reference_pcie_gen
+    slower = 0 if reference is None else max(0, reference - generation)
+    return fixed_ms * scaling_milli(workload, card_count) << slower
+
+
+def optimizer_us(workload: Workload, optimizer_ms: int, card_count: int, platform: Platform) -> int:
+    """Microseconds of the optimizer on the host, once a step: optimizer * f(n) * reference bandwidth / the platform's.
+
+    Rounded half up; where either bandwidth is not known, the factor is 1.
+    """
+    time = optimizer_ms * scaling_milli(workload, card_count)
+    reference, here = workload.reference_host_bandwidth_gb_s, platform.host_memory_bandwidth_gb_s
+    if reference is not None and here is not None:
+        reference_milli, here_milli = milli(reference), milli(here)
+        time = (2 * time * reference_milli + here_milli) // (2 * here_milli)
+    return min(SLOWEST_OPTIMIZER_US, time)
+
+
+def step_us(accumulation: int, fixed: int, batch_per_card: int, sample_us: int, optimizer: int) -> int:
+    """Microseconds of one optimizer step: accumulation * (fixed + micro_batch * per_sample) + optimizer."""
+    return accumulation * (fixed + batch_per_card * sample_us) + optimizer
+
+
+def rig_step_us(
+    card: Card,
+    platform: Platform,
+    workload: Workload,
+    card_count: int,
+    power_limit_w: int,
+    batch_per_card: int,
+    end: End = "expected",
+) -> int:
+    """Microseconds of one optimizer step of a rig at one end of the intervals."""
+    generation = min(pcie_gen(workload, card.pcie_gen), pcie_gen(workload, platform.pcie_gen))
+    fixed = fixed_us(workload, 1, card_count, generation)
+    sample_us = _per_sample_us(card, workload, power_limit_w, end)
+    return worst_of(end)(
+        step_us(
+            workload.gradient_accumulation,
+            pace.fixed_ms * fixed,
+            batch_per_card,
+            sample_us(pace.per_sample_ms),
+            optimizer_us(workload, pace.optimizer_ms, card_count, platform),
+        )
+        for pace in paces(workload, end)
+    )
+
+
+def total_batch(workload: Workload, card_count: int, batch_per_card: int) -> int:
+    """Samples of one optimizer step: cards * micro_batch * accumulation."""
+    return card_count * batch_per_card * workload.gradient_accumulation
 
 
 def epoch_us(samples: int, total_batch: int, step: int) -> int:

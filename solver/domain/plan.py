@@ -7,19 +7,20 @@ solver and without the model's arrays. Modify this module when an answer should 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fractions import Fraction
 from typing import Literal
 
 from solver.domain import physics
 from solver.domain.limits import UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Interval, Offer, Platform, Record, Workload
-from solver.domain.units import NEVER_US, US_PER_HOUR, Cny, CnyTotal, cny, fen, milli
+from solver.domain.records import Card, End, Interval, Offer, Platform, Record, Tag, Workload
+from solver.domain.units import NEVER_US, US_PER_HOUR, US_PER_S, Cny, CnyTotal, cny, fen
 
 LONG_LOAD_SHARE = 0.8
 """Distribution practice asks 1.25x for long loads: 80 % of the socket."""
 
+ENDS: tuple[End, ...] = ("low", "expected", "high")
 Status = Literal["optimal", "feasible", "infeasible", "no_answer"]
 
 
@@ -95,6 +96,11 @@ class Plan(Record):
     heat_w: int
     psu_load_percent: float
     host_ram_gb: float
+    micro_batch_range: Interval
+    """Samples that fit a card at all ends of the memory figures; low where they are at their high end."""
+    card_memory_gb: Interval
+    """Memory of each card that this micro-batch takes."""
+    host_memory_gb: Interval
     nvlink_pairs: int
     speed_share: float
     """Share of full speed at this power limit."""
@@ -182,18 +188,18 @@ def figures_of(problem: Problem, choice: Choice) -> Figures:
         if offers:
             bought = physics.purchase(offers, quantity)
             cost, missing, used = cost + bought.cost_fen, missing + bought.missing, used + bought.used
-    batch = physics.micro_batch(card, work)
-    step = physics.step_us(
-        milli(work.fixed_s), physics.scaling_milli(work, n), batch, physics.per_sample_us(card, work, watts)
-    )
+    end = problem.confidence
+    batch = physics.micro_batch(card, work, n, end)
+    step = physics.rig_step_us(card, platform, work, n, watts, batch, end)
+    total = physics.total_batch(work, n, batch)
     load = physics.dc_w(platform, n, watts)
     fed = physics.cards_fed(card, platform)
     return Figures(
         card_count=n,
         power_limit_w=watts,
         cost_fen=cost,
-        total_batch=n * batch,
-        epoch_us=physics.epoch_us(work.samples, n * batch, step),
+        total_batch=total,
+        epoch_us=physics.epoch_us(work.samples, total, step),
         slots=n * card.slot_width,
         expansion_slots=platform.expansion_slots,
         pcie_x16_slots=platform.pcie_x16_slots,
@@ -208,9 +214,9 @@ def figures_of(problem: Problem, choice: Choice) -> Figures:
         unducted_cards=n if card.cooling == "passive" and not platform.ducted else 0,
         card_length_mm=card.length_mm or 0,
         max_card_length_mm=platform.max_card_length_mm or UNLIMITED,
-        vram_used_mib=physics.vram_used_mib(work, batch),
+        vram_used_mib=physics.vram_used_mib(work, n, batch, end),
         vram_mib=card.vram_mib,
-        host_ram_mib=physics.host_ram_mib(work, n),
+        host_ram_mib=physics.host_ram_mib(work, n, end),
         host_ram_capacity_mib=physics.host_ram_capacity_mib(platform),
         missing_cards=missing,
         used_cards=used,
@@ -266,8 +272,8 @@ def plan_of(problem: Problem, choice: Choice) -> Plan:
     platform = problem.catalog.platform_by_id[choice.platform_id]
     work, n, watts = problem.workload, choice.card_count, choice.power_limit_w
     f = figures_of(problem, choice)
-    batch = physics.micro_batch(card, work)
-    step, epoch, training = _times(work, card, n, batch, watts)
+    batch = physics.micro_batch(card, work, n, problem.confidence)
+    step, epoch, training = _times(work, card, platform, n, batch, watts)
     return Plan(
         card_id=card.id,
         card_name=card.name,
@@ -292,6 +298,9 @@ def plan_of(problem: Problem, choice: Choice) -> Plan:
         heat_w=physics.dc_w(platform, n, watts),
         psu_load_percent=round(100 * physics.dc_w(platform, n, watts) / platform.psu.rated_w, 1),
         host_ram_gb=round(f.host_ram_mib / 1024, 2),
+        micro_batch_range=_fitting(work, card, n),
+        card_memory_gb=_memory(work, CARD_MEMORY, lambda end: physics.vram_used_mib(work, n, batch, end)),
+        host_memory_gb=_memory(work, HOST_MEMORY, lambda end: physics.host_ram_mib(work, n, end)),
         nvlink_pairs=n // 2 if card.nvlink_pair_gb_s else 0,
         speed_share=round(
             float(Fraction(*physics.power_share(card.power_curve or work.power_curve, card.tdp_w, watts))), 3
@@ -313,55 +322,55 @@ def preparation(work: Workload) -> Interval:
     )
 
 
-def _times(work: Workload, card: Card, n: int, batch: int, watts: int) -> tuple[Interval, Interval, Interval]:
-    """Step (s), epoch (h), training (h): least and greatest over the measured pairs of steps and over k, see docs.
+CARD_MEMORY = ("weights_gb", "buffers_gb", "reserve_gb", "sharded_gb", "per_sample_gb")
+HOST_MEMORY = ("host_ram_bytes_per_parameter", "host_ram_per_extra_card_gb", "host_ram_per_card_gb")
+_TRUST: tuple[Tag, ...] = ("measured", "calibrated", "estimated", "assumed")
 
-    Expected is the workload's fixed and per-sample time at `compute_share`; the interval always contains it.
-    """
-    speed = Fraction(*physics.power_share(card.power_curve or work.power_curve, card.tdp_w, watts))
-    ratio = Fraction(work.reference_tflops) / Fraction(card.bf16_dense_tflops)
-    scaling = Fraction(physics.scaling_milli(work, n), 1000)
-    steps = -(-work.samples // (n * batch)) if n * batch else 0
 
-    def step(fixed: Fraction, per_sample: Fraction, k: Fraction) -> Fraction:
-        return fixed * scaling + batch * per_sample * ((1 - k) + k * ratio) / speed
+def tag_of(work: Workload, names: Iterable[str]) -> Tag:
+    """How far what follows from these figures is trusted: as far as the least trusted of them that is not 0."""
+    tags = {work.tag_of(name) for name in names if work.figure(name, "high")}
+    return max(tags, key=_TRUST.index, default="assumed")
 
-    expected_us = physics.step_us(
-        milli(work.fixed_s), physics.scaling_milli(work, n), batch, physics.per_sample_us(card, work, watts)
+
+def _memory(work: Workload, names: tuple[str, ...], mib: Callable[[End], int]) -> Interval:
+    """Memory in GB at all three ends."""
+    low, expected, high = (round(mib(end) / 1024, 2) for end in ENDS)
+    return Interval(low=low, expected=expected, high=high, basis=tag_of(work, names))
+
+
+def _fitting(work: Workload, card: Card, n: int) -> Interval:
+    """The micro-batch that fits: fewest where the memory is at its high end."""
+    low, expected, high = (physics.micro_batch(card, work, n, end) for end in reversed(ENDS))
+    return Interval(low=low, expected=expected, high=high, basis=tag_of(work, CARD_MEMORY))
+
+
+def _times(
+    work: Workload, card: Card, platform: Platform, n: int, batch: int, watts: int
+) -> tuple[Interval, Interval, Interval]:
+    """Step (s), epoch (h), training (h) with this micro-batch at all three ends of the times, see docs."""
+    total = physics.total_batch(work, n, batch)
+    steps = [physics.rig_step_us(card, platform, work, n, watts, batch, end) for end in ENDS]
+    epochs = [physics.epoch_us(work.samples, total, step) for step in steps]
+    before = preparation(work)
+    names = ["fixed_s", "optimizer_s", "per_sample_s"] if batch else []
+    tag = tag_of(work, names)
+    if card.id != work.reference_card_id and work.compute_share_low != work.compute_share_high:
+        tag = "assumed"  # how the time of a sample changes with the card hangs on the share bound by compute
+
+    def interval(values: Sequence[int], unit_us: int, plus: Interval | None = None, times: int = 1) -> Interval:
+        extra = (0.0, 0.0, 0.0) if plus is None else (plus.low, plus.expected, plus.high)
+        low, expected, high = (
+            round(times * us / unit_us + more, 6) if total else NEVER_US / US_PER_HOUR
+            for us, more in zip(values, extra, strict=True)
+        )
+        return Interval(low=low, expected=expected, high=high, basis=tag)
+
+    return (
+        interval(steps, US_PER_S),
+        interval(epochs, US_PER_HOUR),
+        interval(epochs, US_PER_HOUR, before, work.epochs),
     )
-    expected = Fraction(expected_us, 1_000_000)
-    spread = [expected]
-    for fixed, per_sample in (*measured_pairs(work), (Fraction(work.fixed_s), Fraction(work.per_sample_s))):
-        for k in (work.compute_share_low, work.compute_share_high):
-            spread.append(step(fixed, per_sample, Fraction(k)))
-
-    def interval(scale: Fraction, plus: Interval | None = None, times: int = 1) -> Interval:
-        low, mid, high = (float(x * scale * times) for x in (min(spread), expected, max(spread)))
-        if plus is not None:
-            low, mid, high = low + plus.low, mid + plus.expected, high + plus.high
-        if not n * batch:
-            low = mid = high = NEVER_US / US_PER_HOUR
-        return Interval(low=round(low, 6), expected=round(mid, 6), high=round(high, 6))
-
-    per_hour = Fraction(steps, 3600)
-    return interval(Fraction(1)), interval(per_hour), interval(per_hour, preparation(work), work.epochs)
-
-
-def measured_pairs(work: Workload) -> list[tuple[Fraction, Fraction]]:
-    """(fixed, per sample) in seconds from every two measured steps of different micro-batch.
-
-    From the guide's 25 or 30 s at 1 and 45, 51 or 60 s at 7: six pairs, fixed 19.2 to 27.5, per sample 2.5 to 5.8.
-    Pairs that give a negative time are left out.
-    """
-    pairs = []
-    for a in work.measured_steps:
-        for b in work.measured_steps:
-            if a.micro_batch < b.micro_batch:
-                per_sample = Fraction(b.seconds - a.seconds) / (b.micro_batch - a.micro_batch)
-                fixed = Fraction(a.seconds) - a.micro_batch * per_sample
-                if per_sample >= 0 and fixed >= 0:
-                    pairs.append((fixed, per_sample))
-    return pairs
 
 
 def _order(problem: Problem, choice: Choice, card: Card, platform: Platform) -> tuple[OrderLine, ...]:

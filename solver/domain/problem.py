@@ -10,7 +10,7 @@ import hashlib
 import json
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
@@ -21,6 +21,10 @@ from solver.domain.units import Amps, Cny, Count, Days, Share, Volts, Watts
 
 MAX_OPTION_CARDS = 8
 """Options are enumerated up to this many cards; `max_cards` and the slots bind as rules below it."""
+
+
+Confidence = Literal["low", "expected", "high"]
+CONFIDENCES = get_args(Confidence)
 
 
 class Limits(Record):
@@ -51,6 +55,8 @@ class Problem(Record):
     """A whole question: what is wanted, within which limits, where, for which training, out of which catalogue."""
 
     goal: Goal = "batch"
+    confidence: Confidence = "expected"
+    """Which end of the workload's intervals is planned on: `high` takes the most memory and the longest times."""
     limits: Limits = Limits()
     site: Site = Site()
     workload: Workload
@@ -119,8 +125,10 @@ def _sha256(data: Any) -> str:
 
 
 __all__ = [
+    "CONFIDENCES",
     "GOALS",
     "MAX_OPTION_CARDS",
+    "Confidence",
     "Goal",
     "InvalidProblem",
     "Limits",

@@ -10,10 +10,12 @@ import datetime
 from collections import Counter
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from solver.domain.base import End, Flag, Id, Interval, Name, Record, Tag, Text, known_keys
+from solver.domain.shape import FIGURES, Assumptions, ModelShape, Spread
 from solver.domain.units import (
     BytesPerParameter,
     Celsius,
@@ -31,33 +33,6 @@ from solver.domain.units import (
     Tflops,
     Watts,
 )
-
-
-class Record(BaseModel):
-    """A plain frozen record: unknown fields refused, nothing converted silently."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def known_keys(record: type[BaseModel], path: str = "") -> dict[str, tuple[str, ...]]:
-    """The field names of a record and of every record inside it, by dotted path without list positions."""
-    found = {path: tuple(record.model_fields)}
-    for name, field in record.model_fields.items():
-        for inner in _records_in(field.annotation):
-            found.update(known_keys(inner, f"{path}.{name}" if path else name))
-    return found
-
-
-def _records_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [record for argument in get_args(annotation) for record in _records_in(argument)]
-
-
-Id = Annotated[str, Field(strict=True, min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-Text = Annotated[str, Field(strict=True, max_length=2000)]
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
 def _date(value: object) -> datetime.date:
@@ -81,9 +56,18 @@ def _whole_key(value: object) -> object:
 
 
 CardCount = Annotated[int, BeforeValidator(_whole_key), Field(strict=True, ge=1, le=64)]
-Basis = Literal["guide", "source", "computed", "assumed", "unverified"]
+Basis = Literal["guide", "source", "computed", "assumed", "unverified", "measured", "calibrated", "estimated"]
 """Where a figure comes from: the guide that started the project, a public source, computed from such figures, a
-planning assumption, or a source nobody could verify (a memory, an analogy)."""
+planning assumption, a source nobody could verify (a memory, an analogy), measured for this very job, fitted to such
+measurements, or estimated from the model's shape."""
+_TAGS: dict[str, Tag] = {
+    "measured": "measured",
+    "calibrated": "calibrated",
+    "estimated": "estimated",
+    "computed": "estimated",
+    "source": "estimated",
+}
+"""Where a figure comes from -> how far it is trusted; everything else is taken on trust."""
 
 
 class Provenance(Record):
@@ -93,14 +77,6 @@ class Provenance(Record):
     source: Text
     basis: Basis
     date: Annotated[str, Field(strict=True, max_length=20, pattern=r"^\d{4}(-\d{2}){0,2}$")] | None = None
-
-
-class Interval(Record):
-    """Low, expected and high value of one uncertain figure; the unit is the field's."""
-
-    low: float
-    expected: float
-    high: float
 
 
 class PowerCurve(Record):
@@ -195,6 +171,9 @@ class Platform(Record):
     pcie_x16_slots: Count
     psu: Psu
     host_ram_gb: Gb
+    pcie_gen: Annotated[int, Field(strict=True, ge=1, le=9)] | None = None
+    host_memory_bandwidth_gb_s: Annotated[Quantity, Field(gt=0)] | None = None
+    """What the CPU moves to and from its memory, all channels together."""
     host_draw_w: Annotated[int, Field(strict=True, ge=0, le=100_000)]
     ducted: Flag
     airflow_cfm: Quantity
@@ -234,8 +213,27 @@ class StepTime(Record):
     seconds: Seconds
 
 
+_SPREAD_RANGES: dict[str, tuple[Decimal, Decimal, int]] = {
+    "_gb": (Decimal(0), Decimal(1_000_000), 10),
+    "per_sample_gb": (Decimal("0.0009765625"), Decimal(1_000_000), 10),
+    "host_ram_bytes_per_parameter": (Decimal(0), Decimal(1000), 3),
+    "fixed_s": (Decimal(0), Decimal(3600), 3),
+    "optimizer_s": (Decimal(0), Decimal(3600), 3),
+    "per_sample_s": (Decimal("0.001"), Decimal(3600), 3),
+}
+"""Least, most and decimals of each figure, as its own type has them."""
+
+
 class Workload(Record):
-    """A training job and what it takes: memory per card, host RAM, seconds per step. All figures are data."""
+    """A training job and what it takes: memory per card, host RAM, seconds per step. All figures are data.
+
+    A workload made from a model's shape (`model`, `seq_len`) carries the figures that follow from it as well, and their
+    names in `estimated`: solver/estimate fills them in, and again whenever a field they follow from is changed.
+
+    Memory of a card: weights + buffers + reserve + sharded / cards + micro-batch * per sample.
+    Host RAM: max(parameters * bytes per parameter, cards * per card) + per extra card * (cards - 1).
+    Seconds of an optimizer step: accumulation * (f(cards) * fixed + micro-batch * per sample) + f(cards) * optimizer.
+    """
 
     id: Id
     name: Name
@@ -243,21 +241,51 @@ class Workload(Record):
     parameters: Annotated[int, Field(strict=True, ge=1, le=10**13)]
     samples: Annotated[int, Field(strict=True, ge=1, le=10**8)]
     epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    zero_stage: Literal[2, 3] = 3
+    """DeepSpeed ZeRO: 2 shards gradients and optimizer states, 3 the parameters too."""
+    offload: Literal["none", "optimizer", "optimizer_and_parameters"] = "optimizer_and_parameters"
+    """What is kept in host RAM; parameters only with stage 3."""
+    zero_init: Flag = True
+    """Stage 3: the model is built sharded (zero.Init), so that no process holds it whole in host RAM."""
+    gradient_accumulation: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    """Micro-steps in one optimizer step; the total batch is cards * micro-batch * this."""
+    model: ModelShape | None = None
+    """The shape that figures follow from."""
+    seq_len: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
+    """Tokens of a sample."""
+    checkpointing: Flag = False
+    """Activations are recomputed in the backward pass, layer by layer."""
+    flash_attention: Flag = True
+    """Attention without the matrix of scores in memory."""
+    assumptions: Assumptions | None = None
+    """What the estimate assumes, together with `model` only; None: the defaults of `Assumptions`."""
     weights_gb: Gb
     buffers_gb: Gb
     reserve_gb: Gb
+    sharded_gb: Gb = Decimal(0)
+    """Model states that the cards share between them: each holds 1 / cards of it."""
     per_sample_gb: PositiveGb
     host_ram_bytes_per_parameter: BytesPerParameter
     host_ram_per_extra_card_gb: Gb
+    host_ram_per_card_gb: Gb = Decimal(0)
+    """Host RAM that the processes of the cards need at the same time while they load, each; counts where it is more."""
     fixed_s: Seconds
+    """Of a micro-step, whatever its batch: transfers, and all else the cards wait for."""
+    optimizer_s: Seconds = Decimal(0)
+    """Of an optimizer step, once for all its micro-steps; 0 where it is inside `fixed_s`."""
     per_sample_s: Annotated[Seconds, Field(gt=0)]
+    reference_pcie_gen: Annotated[int, Field(strict=True, ge=1, le=9)] | None = None
+    """PCIe generation (x16) for which `fixed_s` holds: half the generation's rate takes twice as long. None: the same
+    on every platform."""
+    reference_host_bandwidth_gb_s: Annotated[Quantity, Field(gt=0)] | None = None
+    """Memory bandwidth of the host for which `optimizer_s` holds. None: the same on every platform."""
     card_scaling: Annotated[tuple[Factor, ...], Field(min_length=1, max_length=64)] = (Decimal(1),)
-    """f(n): factor on the fixed time with n cards; the last entry holds for more cards."""
+    """f(n): factor on the fixed and the optimizer time with n cards; the last entry holds for more cards."""
     compute_share: Share
     compute_share_low: Share
     compute_share_high: Share
     measured_steps: tuple[StepTime, ...] = ()
-    """Measured steps from which the interval of the epoch time follows."""
+    """Measured steps from which the interval of the epoch time follows, where `spreads` has none for it."""
     preparation_low_h: Hours
     preparation_expected_h: Hours
     preparation_high_h: Hours
@@ -265,6 +293,10 @@ class Workload(Record):
     reference_tflops: Tflops
     power_curve: PowerCurve
     """Used for cards that have no curve of their own."""
+    spreads: Annotated[tuple[Spread, ...], Field(max_length=20)] = ()
+    """Low and high end of figures; a figure without one is taken to be exact, the step times aside (measured_steps)."""
+    estimated: Annotated[tuple[Name, ...], Field(max_length=30)] = ()
+    """Fields that follow from the shape: filled in by solver/estimate, never kept when the shape changes."""
     notes: Text | None = None
     provenance: tuple[Provenance, ...] = ()
 
@@ -274,7 +306,63 @@ class Workload(Record):
             raise ValueError("compute_share must lie between compute_share_low and compute_share_high")
         if not self.preparation_low_h <= self.preparation_expected_h <= self.preparation_high_h:
             raise ValueError("preparation_expected_h must lie between preparation_low_h and preparation_high_h")
+        self._check_spreads()
+        self._check_offload()
         return self
+
+    def _check_spreads(self) -> None:
+        names = [spread.field for spread in self.spreads]
+        if len(names) != len(set(names)):
+            raise ValueError("spreads must name each figure once")
+        for spread in self.spreads:
+            if not spread.low <= getattr(self, spread.field) <= spread.high:
+                value = getattr(self, spread.field)
+                raise ValueError(f"spreads: {spread.field} = {value} must lie between {spread.low} and {spread.high}")
+            least, most, places = _SPREAD_RANGES.get(spread.field, _SPREAD_RANGES["_gb"])
+            if not all(least <= v <= most and v == round(v, places) for v in (spread.low, spread.high)):
+                allowed = f"between {least} and {most}, with at most {places} decimals"
+                raise ValueError(f"spreads: the ends of {spread.field} must lie {allowed}")
+        unknown = [name for name in self.estimated if name not in type(self).model_fields]
+        if unknown:
+            raise ValueError(f"estimated must name fields of a workload, not {', '.join(unknown[:5])}")
+
+    def _check_offload(self) -> None:
+        if self.offload == "optimizer_and_parameters" and self.zero_stage == 2:
+            raise ValueError(
+                "offload must be none or optimizer where zero_stage is 2: only stage 3 has parameters to offload"
+            )
+        if self.model is not None and self.seq_len is None:
+            raise ValueError("seq_len is required with a model")
+
+    @cached_property
+    def _spread_by_field(self) -> dict[str, Spread]:
+        return {spread.field: spread for spread in self.spreads}
+
+    def figure(self, name: str, end: End = "expected") -> Decimal:
+        """The value of a figure (one of `FIGURES`) at one end of its spread; as it is where it has none."""
+        value: Decimal = getattr(self, name)
+        if end == "expected":
+            return value
+        spread = self._spread_by_field.get(name)
+        return value if spread is None else spread.low if end == "low" else spread.high
+
+    def has_spread(self, *names: str) -> bool:
+        """Whether any of these figures has a spread."""
+        return any(name in self._spread_by_field for name in names)
+
+    def tag_of(self, name: str) -> Tag:
+        """How far a figure is trusted: as its spread says, or else as its source allows."""
+        spread = self._spread_by_field.get(name)
+        if spread is not None:
+            return spread.basis
+        if name in self.estimated:
+            return "estimated"
+        if name in ("fixed_s", "per_sample_s") and self.measured_steps:
+            return "measured"
+        for provenance in self.provenance:
+            if name in provenance.fields:
+                return _TAGS.get(provenance.basis, "assumed")
+        return "assumed"
 
 
 class Catalog(Record):
@@ -337,3 +425,33 @@ class Catalog(Record):
     def unpriced_platforms(self) -> tuple[Platform, ...]:
         """Platforms without any offer: never chosen."""
         return tuple(p for p in self.platforms if p.id not in self.offers_by_item)
+
+
+__all__ = [
+    "FIGURES",
+    "Assumptions",
+    "Basis",
+    "Card",
+    "CardCount",
+    "Catalog",
+    "Connectors",
+    "Date",
+    "End",
+    "Flag",
+    "Id",
+    "Interval",
+    "ModelShape",
+    "Name",
+    "Offer",
+    "Platform",
+    "PowerCurve",
+    "Provenance",
+    "Psu",
+    "Record",
+    "Spread",
+    "StepTime",
+    "Tag",
+    "Text",
+    "Workload",
+    "known_keys",
+]

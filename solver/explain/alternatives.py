@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from solver.batch import Bools, Patience, Space, WhatIf, best_of_each
+from solver.domain.comparison import rig_of
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Alternative, CardAccount, Miss
 from solver.domain.limits import UNLIMITED
 from solver.domain.plan import broken, figures_of, usage_row
-from solver.explain.rigs import checked_rig, differences, rig_of
+from solver.explain.rigs import checked_rig, differences
 from solver.model.pairs import Ints
 
 

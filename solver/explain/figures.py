@@ -18,8 +18,7 @@ from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import FigureRange
 from solver.domain.goals import GOAL_SPECS
-from solver.domain.problem import Problem
-from solver.domain.records import Workload
+from solver.domain.uncertain import own_ends, with_figure
 from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
 from solver.explain.timing import Timing
@@ -41,16 +40,6 @@ class Figure:
     walk: Callable[[Timing], Walk]
     value: Callable[[int], Decimal]
     """Steps -> the value of the field."""
-
-
-def changed(problem: Problem, figure: Figure, steps: int) -> Problem:
-    """The question with another value of the figure; the interval of the compute share is widened to hold it."""
-    value = figure.value(steps)
-    fields: dict[str, Any] = {**dict(problem.workload), figure.field: value}
-    if figure.field == "compute_share":
-        fields["compute_share_low"] = min(value, problem.workload.compute_share_low)
-        fields["compute_share_high"] = max(value, problem.workload.compute_share_high)
-    return problem.replaced(workload=Workload.model_validate(fields))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +91,16 @@ def _steps(timing: Timing, batch: Ints) -> Ints:
 
 
 def _fixed(timing: Timing) -> Walk:
-    """The fixed time of a step: epoch = steps * f(n) * fixed + steps * micro-batch * sample time, in whole numbers."""
+    """The fixed time of a micro-step: an epoch is a whole multiple of it, and what does not depend on it."""
     before, after, good = _split(timing)
     micro = timing.micro_batch(timing.today.reserve_mib)
-    steps = _steps(timing, timing.count * micro)
+    steps = _steps(timing, timing.count * micro * timing.accumulation)
     end = FIGURES[2].high
     if np.any(timing.epoch_us(fixed_ms=end)[good] >= NEVER_US):
         raise OutOfTime  # 31,700 years: beyond what the arithmetic tells apart
-    slope, start = steps * timing.scaling, steps * micro * timing.today_sample_us
+    micro_steps = steps * timing.accumulation
+    slope = micro_steps * timing.fixed_per_ms
+    start = micro_steps * micro * timing.today_sample_us[0] + steps * timing.optimizer_us[0]
     at = np.flatnonzero(good)
     one = np.ones(len(at), dtype=np.int64)
     return Lines.of(timing.at[at], before[at], slope[at], start[at], one, after[at], timing.epoch_cap_us)
@@ -128,7 +119,8 @@ def _share(timing: Timing) -> Walk:
 def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure) -> Walk:
     before, after, good = _split(timing)
     micro = timing.micro_batch(timing.today.reserve_mib)
-    steps = _steps(timing, timing.count * micro)
+    steps = _steps(timing, timing.count * micro * timing.accumulation)
+    micro_steps = steps * timing.accumulation
     if np.any(timing.epoch_us(**figure(of.high))[good] >= NEVER_US):
         raise OutOfTime
     parts = {"per_sample_ms": timing.today.per_sample_ms, "k": timing.today.compute_share_milli}
@@ -141,14 +133,15 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
 
     (low, *exactly_low), (high, *exactly_high) = sample_at(of.low), sample_at(of.high)
     each = (high - low) / (of.high - of.low)
-    slope = steps * micro * each
-    start = steps * (timing.today.fixed_ms * timing.scaling + micro * (low - each * of.low))
+    rest = micro_steps * timing.fixed_us[0] + steps * timing.optimizer_us[0]
+    slope = micro_steps * micro * each
+    start = rest + micro_steps * micro * (low - each * of.low)
     # Half a microsecond a sample by rounding, and what floating point may be off.
-    error = steps * micro * 0.5 + 1e-9 * (steps * timing.today.fixed_ms * timing.scaling + np.abs(slope) * of.high) + 1
+    error = micro_steps * micro * 0.5 + 1e-9 * (rest + np.abs(slope) * of.high) + 1
     error[np.maximum(low, high) >= physics.SLOWEST_SAMPLE_US] = np.inf
     at = np.flatnonzero(good)
     # A line is known by two of its points: pairs that share both round alike everywhere.
-    profile = dense_rank((steps, micro, timing.today.fixed_ms * timing.scaling, *exactly_low, *exactly_high))
+    profile = dense_rank((micro_steps, micro, rest, *exactly_low, *exactly_high))
 
     def exact(positions: Ints, values: Ints) -> Ints:
         among = at[positions]
@@ -205,7 +198,9 @@ def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[
     """
     space = timing.space
     found: list[tuple[Figure, Edge, Edge]] = []
-    for figure in FIGURES:
+    # A time that is one of several paces at this end of the intervals moves nothing by itself.
+    figures = FIGURES if space.problem.confidence == "expected" else FIGURES[:1] + (FIGURES[2:] if timing.moves else ())
+    for figure in figures:
         try:
             walk = figure.walk(timing)
             today = figure.today(timing)
@@ -222,10 +217,13 @@ def figure_ranges(timing: Timing, best: int, patience: Patience) -> tuple[tuple[
     for figure, down, up in found:
         for end, direction in ((down, -1), (up, 1)):
             if end.last is not None:
-                asked += [WhatIf(Space.of(changed(space.problem, figure, s))) for s in (end.last, end.last + direction)]
+                asked += [
+                    WhatIf(Space.of(with_figure(space.problem, figure.field, figure.value(s))))
+                    for s in (end.last, end.last + direction)
+                ]
     answers = iter(zip(asked, best_of_each(asked, patience), strict=True))
     ranges = tuple(_record(space, best, figure, down, up, answers) for figure, down, up in found)
-    return ranges, len(found) == len(FIGURES)
+    return ranges, len(found) == len(figures)
 
 
 def _record(space: Space, best: int, figure: Figure, down: Edge, up: Edge, answers: Any) -> FigureRange:
@@ -239,10 +237,13 @@ def _record(space: Space, best: int, figure: Figure, down: Edge, up: Edge, answe
         ends[value] = end.last / figure.steps_per_unit
         ends[side] = None if outside is None else checked_rig(beyond.space, outside)
         ends[f"nothing_{side}"] = outside is None
+    interval = own_ends(space.problem.workload, figure.field)
+    if interval is not None:
+        ends |= {"interval_low": float(interval[0]), "interval_high": float(interval[1])}
     return FigureRange(
         field=figure.field,
         unit=figure.unit,
         step=1 / figure.steps_per_unit,
-        today=float(getattr(space.problem.workload, figure.field)),
+        today=float(space.problem.workload.figure(figure.field, space.problem.confidence)),
         **ends,
     )

@@ -7,15 +7,18 @@ question is asked again. Modify this module when memory is counted otherwise in 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from solver.batch import Patience, Space, WhatIf, best_of_each
+from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Breakpoint, Change, FigureRange, LimitBreakpoints, Relaxation
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Whole
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Catalog
+from solver.domain.records import Card, Catalog, End
 from solver.domain.units import MIB_PER_GB
 from solver.explain.knobs import MEMORY
 from solver.explain.rigs import checked_rig
@@ -141,20 +144,22 @@ def _least_mib(timing: Timing, wanted: Whole, cap_us: int | None) -> int | None:
     """
     today = timing.micro_batch(timing.today.reserve_mib)
     free = timing.free_mib - timing.today.reserve_mib
-    sample = timing.today_sample_us
+    ga = timing.accumulation
     least: int | None = None
-    looked_at: set[tuple[int, ...]] = set()
+    looked_at: set[tuple[Any, ...]] = set()
     for at in np.flatnonzero(wanted >= 0).tolist():
-        n, scaling, us = int(timing.count[at]), int(timing.scaling[at]), int(sample[at])
+        n = int(timing.count[at]) * ga
+        times = timing.fixed_us[:, at], timing.today_sample_us[:, at], timing.optimizer_us[:, at]
+        paces = tuple((ga * f + o, ga * us) for f, us, o in zip(*(t.tolist() for t in times), strict=True))
         first = max(int(today[at]) + 1, -(-int(wanted[at]) // n))
-        key = (int(free[at]), n, scaling, us, first)
+        key = (int(free[at]), n, paces, first)
         if key in looked_at:
             continue
         looked_at.add(key)
         at_least = first * timing.each_mib - int(free[at])
         if least is not None and at_least >= least:
             continue
-        micro = _least_micro(timing.samples, n, timing.today.fixed_ms * scaling, us, first, cap_us)
+        micro = _least_micro(timing.samples, n, paces, timing.end, first, cap_us)
         if micro is not None:
             mib = micro * timing.each_mib - int(free[at])
             least = mib if least is None else min(least, mib)
@@ -162,19 +167,22 @@ def _least_mib(timing: Timing, wanted: Whole, cap_us: int | None) -> int | None:
     return None if least is None or least > room else least
 
 
-def _least_micro(samples: int, n: int, fixed_us: int, sample_us: int, first: int, cap_us: int | None) -> int | None:
-    """The least micro-batch, at least `first`, whose epoch is within the cap.
+def _least_micro(
+    samples: int, n: int, paces: tuple[tuple[int, int], ...], end: End, first: int, cap_us: int | None
+) -> int | None:
+    """The least micro-batch, at least `first`, whose epoch is within the cap; `n` samples of it make a step.
 
-    With a given number of steps a larger batch only takes longer, so the least batch of each number of steps will do.
+    A step takes (its fixed part, and for each sample of a micro-batch) microseconds: the worst of the paces, as `end`
+    has it. With a given number of steps a larger batch only takes longer, so the least of each number of steps will do.
     """
     if cap_us is None:
         return first
-    micro = first
+    micro, worst = first, physics.worst_of(end)
     while True:
         steps = -(-samples // (n * micro))
-        if steps * (fixed_us + micro * sample_us) <= cap_us:
+        if worst(steps * (fixed + micro * each) for fixed, each in paces) <= cap_us:
             return micro
-        # Samples alone take so long, and steps - 1 of them no less.
-        if steps == 1 or -(-samples // n) * sample_us > cap_us:
+        # The samples alone take so long: steps * micro is never below samples / n.
+        if steps == 1 or worst(-(-samples // n) * each for _, each in paces) > cap_us:
             return None
         micro = -(-samples // (n * (steps - 1)))

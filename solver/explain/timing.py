@@ -18,8 +18,8 @@ from solver.domain import physics
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
-from solver.domain.units import NEVER_US, mib_up, milli
-from solver.model.pairs import Ints
+from solver.domain.units import mib_up, milli
+from solver.model.parts import Ints, epochs_us
 
 MOVING = ("vram", "min_batch", "max_epoch")
 """Limits whose demand depends on the figures looked at here."""
@@ -28,7 +28,7 @@ _INT64_SAFE = 2**62
 
 @dataclass(frozen=True)
 class Values:
-    """Today's value of each figure, in the units in which it moves."""
+    """Today's value of each figure at the end that is planned on, in the units in which it moves."""
 
     reserve_mib: int
     compute_share_milli: int
@@ -37,7 +37,11 @@ class Values:
 
 
 class Timing:
-    """Micro-batch and epoch of the pairs that keep to all limits but `MOVING`."""
+    """Micro-batch and epoch of the pairs that keep to all limits but `MOVING`.
+
+    Today's times are the model's own columns. They move as functions of one figure where the workload has a single
+    pace at the end that is planned on (`moves`): always at the expected one.
+    """
 
     def __init__(self, space: Space) -> None:
         """Read what the columns depend on.
@@ -47,29 +51,49 @@ class Timing:
         """
         self.space = space
         work, pairs = space.problem.workload, space.pairs
+        hardware = pairs.hardware
+        self.work, self.end = work, hardware.end
         off = {rule.name: None for rule in space.rules if rule.row.limit in MOVING}
         self.at: Ints = np.flatnonzero(space.feasible(off))
         self.card: Ints = pairs.card[self.at]
         self.count: Ints = pairs.figures.card_count[self.at]
+        paces = physics.paces(work, self.end)
+        self.moves = len(paces) == 1
         self.today = Values(
-            mib_up(work.reserve_gb), milli(work.compute_share), milli(work.fixed_s), milli(work.per_sample_s)
+            mib_up(work.figure("reserve_gb", self.end)),
+            physics.compute_shares(work, self.end)[0],
+            paces[0].fixed_ms,
+            paces[0].per_sample_ms,
         )
-        self.samples = work.samples
-        self.each_mib = mib_up(work.per_sample_gb)
-        self.free_mib = np.array([card.vram_mib for card in space.cards], dtype=np.int64)[self.card] - (
-            physics.vram_used_mib(work, 1) - self.each_mib - self.today.reserve_mib
-        )
-        scaling = [0, *(physics.scaling_milli(work, n) for n in range(1, int(self.count.max(initial=0)) + 1))]
-        self.scaling = np.array(scaling, dtype=np.int64)[self.count]
+        self.samples, self.accumulation = work.samples, work.gradient_accumulation
+        self.each_mib = mib_up(work.figure("per_sample_gb", self.end))
+        counts = range(1, int(self.count.max(initial=0)) + 1)
+        taken = [0, *(physics.fixed_vram_mib(work, n, self.end) - self.today.reserve_mib for n in counts)]
+        vram = np.array([card.vram_mib for card in space.cards], dtype=np.int64)
+        self.free_mib = vram[self.card] - np.array(taken, dtype=np.int64)[self.count]
+        watts = pairs.figures.power_limit_w[self.at]
+        position = [
+            first + int(np.searchsorted(hardware.watts[first : first + steps], limit))
+            for first, steps, limit in zip(
+                hardware.first[self.card].tolist(), hardware.steps[self.card].tolist(), watts.tolist(), strict=True
+            )
+        ]
+        places, platform = hardware.places, pairs.platform[self.at]
+        generation = np.minimum(hardware.generation[self.card], places.generation[platform])
+        self.fixed_us: Ints = hardware.fixed_us[:, generation, self.count]
+        self.optimizer_us: Ints = places.optimizer_us[:, self.count, platform]
+        self.today_sample_us: Ints = hardware.sample_us[:, position]
+        self.fixed_per_ms: Ints = np.array(
+            [[0, *(physics.fixed_us(work, 1, n, g) for n in counts)] for g in range(physics.TOP_GENERATION + 1)],
+            dtype=np.int64,
+        )[generation, self.count]
         self.reference = milli(work.reference_tflops)
         self.tflops = np.array([milli(card.bf16_dense_tflops) for card in space.cards], dtype=np.int64)[self.card]
-        settings, back = np.unique(
-            np.stack([self.card, pairs.figures.power_limit_w[self.at]]), axis=1, return_inverse=True
-        )
+        settings, back = np.unique(np.stack([self.card, watts]), axis=1, return_inverse=True)
         shares = []
-        for card, watts in settings.T.tolist():
+        for card, limit in settings.T.tolist():
             model = space.cards[card]
-            num, den = physics.power_share(model.power_curve or work.power_curve, model.tdp_w, watts)
+            num, den = physics.power_share(model.power_curve or work.power_curve, model.tdp_w, limit)
             shared = math.gcd(num, den)
             shares.append((num // shared, den // shared))
         self.num, self.den = (
@@ -90,8 +114,8 @@ class Timing:
         return fits
 
     def total_batch(self, reserve_mib: int) -> Ints:
-        """Samples on all cards of each pair."""
-        return self.count * self.micro_batch(reserve_mib)
+        """Samples of a step on all cards of each pair."""
+        return self.count * self.micro_batch(reserve_mib) * self.accumulation
 
     def sample_us(self, per_sample_ms: Any, k: Any, among: Any = slice(None)) -> Any:
         """Microseconds of a sample, rounded half up."""
@@ -112,29 +136,23 @@ class Timing:
         per_sample_ms: Any = None,
         k: Any = None,
         among: Any = slice(None),
-        sample_us: Any = None,
     ) -> Ints:
         """Microseconds of an epoch; what is not given is as today. Arrays of shape (values, 1) make a table."""
         today = self.today
-        if sample_us is None:
-            sample_us = self.sample_us(
+        batch = self.micro_batch(today.reserve_mib if reserve_mib is None else reserve_mib)[among]
+        fixed, sample = self.fixed_us[:, among], self.today_sample_us[:, among]
+        if fixed_ms is not None:
+            fixed = np.asarray(fixed_ms * self.fixed_per_ms[among])[np.newaxis]
+        if per_sample_ms is not None or k is not None:
+            moved = (
                 today.per_sample_ms if per_sample_ms is None else per_sample_ms,
                 today.compute_share_milli if k is None else k,
-                among,
             )
-        batch = self.micro_batch(today.reserve_mib if reserve_mib is None else reserve_mib)[among]
-        step = (today.fixed_ms if fixed_ms is None else fixed_ms) * self.scaling[among] + batch * sample_us
-        total = self.count[among] * batch
-        steps = -(-self.samples // np.maximum(total, 1))
-        never = (total == 0) | (steps > NEVER_US // np.maximum(step, 1))
-        epochs: Ints = np.where(never, NEVER_US, np.where(never, 0, steps) * step)
-        return epochs
-
-    @cached_property
-    def today_sample_us(self) -> Ints:
-        """Microseconds of a sample as things are."""
-        found: Ints = self.sample_us(self.today.per_sample_ms, self.today.compute_share_milli)
-        return found
+            sample = self.sample_us(*moved, among)[np.newaxis]
+        optimizer = self.optimizer_us[:, among]
+        if fixed.ndim > 2 or sample.ndim > 2:  # tables: pace, value, pair
+            fixed, sample, optimizer = (t if t.ndim > 2 else t[:, np.newaxis] for t in (fixed, sample, optimizer))
+        return epochs_us(self.work, self.end, self.count[among], batch, fixed, sample, optimizer)
 
     def figures(self, total_batch: Ints, epoch_us: Ints) -> Figures:
         """The pairs' figures with another batch and epoch."""
@@ -150,7 +168,7 @@ class Timing:
     def keys(self, total_batch: Ints, epoch_us: Ints) -> tuple[Any, ...]:
         """The goal's key columns with another batch and epoch; less is better."""
         f = self.figures(total_batch, epoch_us)
-        if int(f.cost_fen.max(initial=0)) * self.resolution >= _INT64_SAFE:
+        if max(1, int(f.cost_fen.max(initial=0))) * self.resolution >= _INT64_SAFE:
             f = replace(f, cost_fen=f.cost_fen.astype(object))
         return GOAL_SPECS[self.space.problem.goal].key(f, self.resolution)
 

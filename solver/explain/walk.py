@@ -118,7 +118,7 @@ class Lines:
         at = at[self.before[at] == self.before[at].min()]
         slope, start = self.slope[at], self.start[at]
         resolution = int(self.divisor.max()) ** 2
-        if (int(slope.max()) * value + int(np.abs(start).max())) * resolution >= _INT64_SAFE:
+        if max(1, int(slope.max()) * value + int(np.abs(start).max())) * resolution >= _INT64_SAFE:
             slope, start = slope.astype(object), start.astype(object)
         # floor(height * r / divisor) orders the fractions, r being the square of the largest divisor.
         height = (slope * value + start) * resolution // self.divisor[at]

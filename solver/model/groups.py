@@ -20,7 +20,7 @@ from solver.domain import physics
 from solver.domain.limits import Figures
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.model.pairs import Key, best_first, key_columns
-from solver.model.parts import INT64_SAFE, Bools, Hardware, Ints, Kept, Money, hardware_of, ints, money_of
+from solver.model.parts import INT64_SAFE, Bools, Hardware, Ints, Kept, Money, hardware_of, ints, money_of, reckoned_by
 from solver.model.rules import broken_sets
 
 LARGE = 20_000
@@ -104,8 +104,8 @@ class Groups:
         )
         cards_w = count * hardware.watts[low]
         columns = (
-            hardware.of_card(card, count, low, fastest=high)
-            | hardware.of_place(card, count, low, hardware.places, platform)
+            hardware.of_card(card, count, low)
+            | hardware.of_place(card, count, low, hardware.places, platform, fastest=high)
             | {"wall_mw": hardware.supplies.least_mw(platform, cards_w) if with_walls else cards_w * 0}
             | money.figures(card, count, platform, used)
         )
@@ -195,7 +195,7 @@ def _number_of_pairs(problem: Problem) -> int:
 
 def groups_of(problem: Problem) -> Groups:
     """The groups of the question's priced cards and platforms."""
-    return _groups.of((problem.catalog, problem.workload, problem.limits.power_limit_w), lambda: _groups_of(problem))
+    return _groups.of((problem.catalog, *reckoned_by(problem)), lambda: _groups_of(problem))
 
 
 def _groups_of(problem: Problem) -> Groups:
@@ -275,8 +275,8 @@ def _ideal_columns(
     """All figures but money: power at the lowest power limit, speed at the highest, the rest on the best platform."""
     cards_w = count * hardware.watts[low]
     return (
-        hardware.of_card(card, count, low, fastest=high)
-        | hardware.of_place(card, count, low, hardware.places.ideal(members), place)
+        hardware.of_card(card, count, low)
+        | hardware.of_place(card, count, low, hardware.places.ideal(members), place, fastest=high)
         | {"wall_mw": _least_walls(hardware, members, cards_w, place)}
     )
 

@@ -17,7 +17,7 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
-from solver.model.parts import INT64_SAFE, Hardware, Ints, Kept, hardware_of, money_of
+from solver.model.parts import INT64_SAFE, Hardware, Ints, Kept, hardware_of, money_of, reckoned_by
 
 __all__ = ["Ints", "Key", "Pairs", "best_first", "forget", "key_columns", "pairs_of", "physical_of"]
 
@@ -93,7 +93,7 @@ def key_columns(goal: str, f: Figures, largest_batch: int, ids: tuple[Ints, Ints
     """
     resolution = max(1, largest_batch) ** 2
     goal_figures = f
-    if goal == "value" and int(f.cost_fen.max(initial=0)) * resolution >= INT64_SAFE:
+    if goal == "value" and max(1, int(f.cost_fen.max(initial=0))) * resolution >= INT64_SAFE:
         goal_figures = _as_objects(f)
     platform, card, with_used = ids
     ties = (f.wall_mw, platform, card, f.card_count, f.power_limit_w, with_used)
@@ -130,7 +130,7 @@ def forget() -> None:
 def pairs_of(problem: Problem) -> Pairs:
     """All pairs of the question's priced cards and platforms with their figures."""
     return _pairs.of(
-        (problem.catalog, problem.workload, problem.limits.power_limit_w),
+        (problem.catalog, *reckoned_by(problem)),
         lambda: _with_money(problem, physical_of(problem)),
     )
 
@@ -140,9 +140,7 @@ def physical_of(problem: Problem) -> Physical:
     offers = problem.catalog.offers_by_item
     cards = [card for card in problem.catalog.cards if card.id in offers]
     platforms = [platform for platform in problem.catalog.platforms if platform.id in offers]
-    return _physical.of(
-        (len(cards), *cards, *platforms, problem.workload, problem.limits.power_limit_w), lambda: _physical_of(problem)
-    )
+    return _physical.of((len(cards), *cards, *platforms, *reckoned_by(problem)), lambda: _physical_of(problem))
 
 
 def _physical_of(problem: Problem) -> Physical:

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from solver.domain import physics
 from solver.domain.limits import UNLIMITED
 from solver.domain.plan import offers_for, unpaired_cards
-from solver.domain.problem import MAX_OPTION_CARDS, Problem
-from solver.domain.records import Card, Platform, Workload
+from solver.domain.problem import CONFIDENCES, MAX_OPTION_CARDS, Problem
+from solver.domain.records import Card, End, Platform, Workload
 from solver.domain.units import NEVER_US, milli
 
 Ints = npt.NDArray[np.int64]
@@ -60,6 +60,11 @@ class Kept(Generic[T]):
         """Forget all."""
         with self._lock:
             self._held.clear()
+
+
+def reckoned_by(problem: Problem) -> tuple[Any, ...]:
+    """What of a question, its catalogue aside, decides the figures of its rigs: part of the key of what is kept."""
+    return problem.workload, CONFIDENCES.index(problem.confidence), problem.limits.power_limit_w
 
 
 def ints(values: Any) -> Ints:
@@ -166,6 +171,9 @@ class Places:
     unducted: Ints
     fed: Ints
     """How many cards the supply has cables for: rows are kinds of connectors a card may need, columns places."""
+    generation: Ints
+    optimizer_us: Ints
+    """The optimizer of a step by pace, count and place."""
 
     def ideal(self, members: Sequence[Ints]) -> Places:
         """For each group of platforms one place that is at least as good as every member in everything."""
@@ -183,6 +191,8 @@ class Places:
             card_headroom=least(self.card_headroom),
             unducted=least(self.unducted),
             fed=most(self.fed),
+            generation=most(self.generation),
+            optimizer_us=least(self.optimizer_us),
         )
 
 
@@ -196,24 +206,30 @@ class Hardware:
         first: where the power limits of each card begin in `watts` and `sample_us`.
         steps: how many power limits each card has.
         watts: the power limits of all cards, rising for each.
-        sample_us: the time of one sample at each of them.
+        sample_us: the time of one sample at each of them, a row for each pace of the workload (physics.paces).
+        fixed_us: the fixed part of a micro-step by pace, PCIe generation and count.
+        generation: PCIe generation of each card.
+        batch: samples that fit a card, by card and count.
     """
 
     cards: tuple[Card, ...]
     platforms: tuple[Platform, ...]
     work: Workload
+    end: End
     first: Ints
     steps: Ints
     watts: Ints
     sample_us: Ints
+    fixed_us: Ints
+    generation: Ints
     batch: Ints
+    vram_used_mib: Ints
     by_card: dict[str, Ints]
     axial: Ints
     passive: Ints
     connectors: Ints
     unpaired: Ints
     host_ram_mib: Ints
-    scaling: Ints
     places: Places
     supplies: Supplies
     card_rank: Ints
@@ -223,40 +239,55 @@ class Hardware:
     @property
     def largest_batch(self) -> int:
         """The largest total batch of any rig."""
-        return MAX_OPTION_CARDS * int(self.batch.max(initial=0))
+        return physics.total_batch(self.work, MAX_OPTION_CARDS, int(self.batch.max(initial=0)))
 
-    def of_card(self, card: Ints, count: Ints, at: Ints, fastest: Ints | None = None) -> dict[str, Ints]:
-        """The figures that do not depend on the platform.
-
-        Args:
-            card: which card.
-            count: how many.
-            at: position of the power limit in `watts`.
-            fastest: position whose speed counts instead: the highest power limit, when many are meant at once.
-        """
-        batch, total = self.batch[card], self.batch[card] * count
-        sample_us = self.sample_us[at if fastest is None else fastest]
+    def of_card(self, card: Ints, count: Ints, at: Ints) -> dict[str, Ints]:
+        """The figures that do not depend on the platform: of a card, so many of it, and a position in `watts`."""
         figures = {name: column[card] for name, column in self.by_card.items()}
         figures["slots"] = figures["slots"] * count
         return figures | {
             "card_count": count,
             "power_limit_w": self.watts[at],
-            "total_batch": total,
-            "epoch_us": _epochs(self.work, total, self.scaling[count], batch, sample_us),
+            "total_batch": self.batch[card, count] * count * self.work.gradient_accumulation,
+            "vram_used_mib": self.vram_used_mib[card, count],
             "axial_cards": self.axial[card] * count,
             "unpaired_cards": self.unpaired[card, count],
             "host_ram_mib": self.host_ram_mib[count],
         }
 
-    def of_place(self, card: Ints, count: Ints, at: Ints, places: Places, place: Ints) -> dict[str, Ints]:
-        """The figures that depend on the place, wall power aside."""
+    def of_place(
+        self, card: Ints, count: Ints, at: Ints, places: Places, place: Ints, fastest: Ints | None = None
+    ) -> dict[str, Ints]:
+        """The figures that depend on the place, wall power aside.
+
+        Args:
+            card: which card.
+            count: how many.
+            at: position of the power limit in `watts`.
+            places: the places.
+            place: which of them.
+            fastest: position whose speed counts instead: the highest power limit, when many are meant at once.
+        """
         cards_w = count * self.watts[at]
+        generation = np.minimum(self.generation[card], places.generation[place])
+        epochs = self.epochs(
+            count,
+            self.batch[card, count],
+            self.fixed_us[:, generation, count],
+            self.sample_us[:, at if fastest is None else fastest],
+            places.optimizer_us[:, count, place],
+        )
         return {name: column[place] for name, column in places.columns.items()} | {
             "heat_mw": (cards_w + places.host_w[place]) * 1000,
             "psu_demand_mw": places.host_demand_mw[place] + cards_w * places.card_headroom[place],
             "unducted_cards": self.passive[card] * places.unducted[place] * count,
             "cards_fed": places.fed[self.connectors[card], place],
+            "epoch_us": epochs,
         }
+
+    def epochs(self, count: Ints, batch: Ints, fixed_us: Ints, sample_us: Ints, optimizer_us: Ints) -> Ints:
+        """Epochs in microseconds at the end of the intervals that is planned on; times have the paces in front."""
+        return epochs_us(self.work, self.end, count, batch, fixed_us, sample_us, optimizer_us)
 
     def figures(self, card: Ints, count: Ints, at: Ints, platform: Ints) -> dict[str, Ints]:
         """All figures but money of these rigs, by name."""
@@ -285,23 +316,45 @@ class Hardware:
         return held
 
 
-def _epochs(work: Workload, total_batch: Ints, scaling: Ints, batch: Ints, sample_us: Ints) -> Ints:
-    """Epochs in microseconds, exact; NEVER_US where longer, or where no sample fits."""
-    step = milli(work.fixed_s) * scaling + batch * sample_us
-    steps = -(-work.samples // np.maximum(total_batch, 1))
-    never = (total_batch == 0) | (steps > NEVER_US // np.maximum(step, 1))
-    return np.where(never, NEVER_US, np.where(never, 0, steps) * step)
+def epochs_us(
+    work: Workload, end: End, count: Ints, batch: Ints, fixed_us: Ints, sample_us: Ints, optimizer_us: Ints
+) -> Ints:
+    """Epochs in microseconds, exact; NEVER_US where longer, or where no sample fits.
+
+    Args:
+        work: the workload: its samples and accumulation.
+        end: at the high end the slowest pace counts, else the fastest.
+        count: cards.
+        batch: samples on each of them.
+        fixed_us: fixed part of a micro-step; like all times with the paces as first axis.
+        sample_us: time of a sample.
+        optimizer_us: optimizer of a step.
+    """
+    accumulation = work.gradient_accumulation
+    total = count * batch * accumulation
+    steps = -(-work.samples // np.maximum(total, 1))
+    micro = fixed_us + batch * sample_us
+    endless = micro > NEVER_US // accumulation
+    step = np.where(endless, 0, micro) * accumulation + optimizer_us
+    never = endless | (total == 0) | (steps > NEVER_US // np.maximum(step, 1))
+    epochs = np.where(never, NEVER_US, np.where(never, 0, steps) * step)
+    found: Ints = epochs.max(axis=0) if end == "high" else epochs.min(axis=0)
+    return found
 
 
 def hardware_of(problem: Problem) -> Hardware:
     """The priced cards and platforms of a question as columns."""
     offers, work, fixed_w = problem.catalog.offers_by_item, problem.workload, problem.limits.power_limit_w
+    end, paces = problem.confidence, physics.paces(problem.workload, problem.confidence)
     cards = tuple(card for card in problem.catalog.cards if card.id in offers)
     platforms = tuple(platform for platform in problem.catalog.platforms if platform.id in offers)
     grids = [physics.power_limits_w(card, fixed_w) for card in cards]
     steps = ints(len(grid) for grid in grids)
     watts = ints(itertools.chain.from_iterable(grids))
-    batch = ints(physics.micro_batch(card, work) for card in cards)
+    batch = _by_count(cards, lambda card, n: physics.micro_batch(card, work, n, end))
+    used_mib = _by_count(
+        cards, lambda card, n: physics.vram_used_mib(work, n, physics.micro_batch(card, work, n, end), end)
+    )
     connectors, fed = _connectors(cards, platforms)
     return Hardware(
         cards=cards,
@@ -310,21 +363,32 @@ def hardware_of(problem: Problem) -> Hardware:
         first=np.cumsum(steps) - steps,
         steps=steps,
         watts=watts,
-        sample_us=ints(physics.per_sample_us(c, work, w) for c, grid in zip(cards, grids, strict=True) for w in grid),
+        sample_us=ints(
+            [physics.per_sample_us(c, work, w, pace, end) for c, grid in zip(cards, grids, strict=True) for w in grid]
+            for pace in paces
+        ).reshape(len(paces), -1),
+        end=end,
+        fixed_us=ints(
+            [
+                [0, *(physics.fixed_us(work, pace.fixed_ms, n, generation) for n in _COUNTS)]
+                for generation in range(physics.TOP_GENERATION + 1)
+            ]
+            for pace in paces
+        ),
+        generation=ints(physics.pcie_gen(work, card.pcie_gen) for card in cards),
         batch=batch,
+        vram_used_mib=used_mib,
         by_card={
             "slots": ints(card.slot_width for card in cards),
             "card_length_mm": ints(card.length_mm or 0 for card in cards),
             "vram_mib": ints(card.vram_mib for card in cards),
-            "vram_used_mib": ints(physics.vram_used_mib(work, int(b)) for b in batch),
             "lacks_bf16": ints(not card.bf16_tensor_cores for card in cards),
         },
         axial=ints(card.cooling == "axial" for card in cards),
         passive=ints(card.cooling == "passive" for card in cards),
         connectors=connectors,
         unpaired=ints([0, *(unpaired_cards(card, n) for n in _COUNTS)] for card in cards).reshape(-1, len(_COUNTS) + 1),
-        host_ram_mib=ints([0, *(physics.host_ram_mib(work, n) for n in _COUNTS)]),
-        scaling=ints([0, *(physics.scaling_milli(work, n) for n in _COUNTS)]),
+        host_ram_mib=ints([0, *(physics.host_ram_mib(work, n, end) for n in _COUNTS)]),
         places=Places(
             columns={
                 "expansion_slots": ints(p.expansion_slots for p in platforms),
@@ -340,11 +404,24 @@ def hardware_of(problem: Problem) -> Hardware:
             card_headroom=ints(milli(p.psu.card_headroom) for p in platforms),
             unducted=ints(not p.ducted for p in platforms),
             fed=fed,
+            generation=ints(physics.pcie_gen(work, p.pcie_gen) for p in platforms),
+            optimizer_us=ints(
+                [
+                    [0 if n == 0 else physics.optimizer_us(work, pace.optimizer_ms, n, p) for p in platforms]
+                    for n in (0, *_COUNTS)
+                ]
+                for pace in paces
+            ).reshape(len(paces), len(_COUNTS) + 1, len(platforms)),
         ),
         supplies=supplies_of(platforms, MAX_OPTION_CARDS * int(watts.max(initial=0))),
         card_rank=ranks([card.id for card in cards]),
         platform_rank=ranks([platform.id for platform in platforms]),
     )
+
+
+def _by_count(cards: Sequence[Card], figure: Callable[[Card, int], int]) -> Ints:
+    """A figure of each card with 0 (unused), 1, 2, ... cards."""
+    return ints([0, *(figure(card, n) for n in _COUNTS)] for card in cards).reshape(-1, len(_COUNTS) + 1)
 
 
 def _connectors(cards: Sequence[Card], platforms: Sequence[Platform]) -> tuple[Ints, Ints]:

@@ -150,10 +150,25 @@ def figure_rows(entry: Entry) -> Rows:
     numbers = {source: number for number, source in enumerate(sources_of(entry), start=1)}
     rows: Rows = []
     for name, value in _fields(entry):
+        if isinstance(entry, Workload) and name in ("spreads", "estimated"):  # told beside each figure
+            continue
         origin = origins.get(name) or origins.get(name.partition(".")[0])
         said = ("", "") if origin is None else (origin.basis, str(numbers[_source(origin)]))
+        if isinstance(entry, Workload):
+            value, said = value + _ends(entry, name), said if origin is not None else (_basis(entry, name), "")
         rows.append((name, value, *said))
     return rows
+
+
+def _ends(work: Workload, name: str) -> str:
+    """The low and high end of a figure that has a spread: ' (2.5 to 5.8)'."""
+    if not work.has_spread(name):
+        return ""
+    return f" ({work.figure(name, 'low')} to {work.figure(name, 'high')})"
+
+
+def _basis(work: Workload, name: str) -> str:
+    return work.tag_of(name) if name.partition(".")[0] in work.estimated else ""
 
 
 def _fields(record: Record, prefix: str = "") -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from solver.check import CheckReport
+from solver.domain.language import say
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, offer_words, plan_facts
 from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
@@ -28,11 +29,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     return ["| " + " | ".join(cells) + " |" for cells in (header, aligned, *rows)]
 
 
-def result_markdown(result: Result) -> str:
-    """The whole answer of `optimize`."""
+def result_markdown(result: Result, more: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole answer of `optimize`; `more` are further facts to print with those of the plan, as (name, value)."""
     lines = [f"## {GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}", ""]
     if result.plan is not None:
-        lines += [*_plan(result.plan), *_order(result.plan), *_usage(result.usage)]
+        lines += [*_plan(result.plan, more), *_order(result.plan), *_usage(result.usage)]
+    if result.status == "infeasible":
+        lines += [say("Why, and the cheapest ways out: the same options with `solver-cli explain`."), ""]
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         unit = result.objective_unit
         lines += [f"Objective {number(result.objective, 6)} {unit}, proved bound {number(result.bound, 6)} {unit}.", ""]
@@ -51,8 +54,9 @@ def check_markdown(report: CheckReport) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _plan(plan: Plan) -> list[str]:
-    return [*table(("", ""), ((f"**{name}**", escaped(value)) for name, value in plan_facts(plan))), ""]
+def _plan(plan: Plan, more: Sequence[tuple[str, str]] = ()) -> list[str]:
+    facts = (*plan_facts(plan), *more)
+    return [*table(("", ""), ((f"**{name}**", escaped(value)) for name, value in facts)), ""]
 
 
 def _order(plan: Plan) -> list[str]:

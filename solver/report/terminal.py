@@ -10,19 +10,25 @@ from rich.table import Table
 from rich.text import Text
 
 from solver.check import CheckReport
+from solver.domain.language import say
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, offer_words, plan_facts
 from solver.report.wording import GOAL_WORDS, STATUS_WORDS, money, number
 
 
-def print_result(result: Result, console: Console) -> None:
-    """The whole answer: plan, money, batch and time, watts, headroom per limit, warnings, proof."""
+def print_result(result: Result, console: Console, more: Sequence[tuple[str, str]] = ()) -> None:
+    """The whole answer: plan, money, batch and time, watts, headroom per limit, warnings, proof.
+
+    `more` are further facts to print with those of the plan, as (name, value).
+    """
     style = "bold green" if result.status == "optimal" else "bold yellow"
     console.print(Text(f"{GOAL_WORDS[result.goal]}: {STATUS_WORDS[result.status]}", style=style))
     if result.plan is not None:
-        print_plan(result.plan, console)
+        print_plan(result.plan, console, more)
         print_order(result.plan, console)
         print_usage(result.usage, console)
+    if result.status == "infeasible":
+        console.print(say("why, and the cheapest ways out: the same options with solver-cli explain"))
     if result.status == "feasible" and result.objective is not None and result.bound is not None:
         console.print(
             f"objective {number(result.objective, 6)} {result.objective_unit}, "
@@ -40,12 +46,12 @@ def print_result(result: Result, console: Console) -> None:
     )
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: Plan, console: Console, more: Sequence[tuple[str, str]] = ()) -> None:
     """The plan as a list of facts."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in plan_facts(plan):
+    for name, value in (*plan_facts(plan), *more):
         table.add_row(name, Text(value))
     console.print(table)
 

@@ -39,7 +39,7 @@ def duration(hours: float, in_days: bool | None = None) -> str:
 
 
 def spread(interval: Interval) -> str:
-    """'1.39 days (between 1.17 days and 2.62 days)', in the unit of the expected value."""
+    """'1.39 days (between 1.17 days and 2.62 days, assumed)', in the unit of the expected value."""
     in_days = interval.expected >= 24
     low, mid, high = (duration(h, in_days) for h in (interval.low, interval.expected, interval.high))
-    return f"{mid} (between {low} and {high})"
+    return f"{mid} (between {low} and {high}{', ' + interval.basis if interval.basis else ''})"

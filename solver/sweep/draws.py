@@ -19,6 +19,8 @@ from solver.domain.errors import InvalidProblem, nearest
 from solver.sweep.values import decimal_of, read_value, rounded
 
 MOST_DRAWS = 100_000_000
+MOST_AGAIN = 1000
+"""A price of 0 or less is drawn again, so often at most."""
 _NORMAL = NormalDist()
 
 Sample = Callable[[random.Random], float]
@@ -42,18 +44,21 @@ class Draw:
         """The next value; `today` is the present one, for draws in percent."""
         if self.choices:
             return self.choices[int(stream.random() * len(self.choices))]
-        drawn = self.sample(stream)
-        while self.relative and drawn <= -1:  # a price below 0: drawn again
-            drawn = self.sample(stream)
-        if not self.relative:
-            number = Decimal(repr(drawn))
-        elif today is None:
+        if self.relative and today is None:
             raise InvalidProblem.of(self.path, None, "has no value today to take a percentage of")
-        else:
-            number = today * (1 + Decimal(repr(drawn)))
-        if self.step is not None:
-            number = (number / self.step).quantize(Decimal(1), ROUND_HALF_UP) * self.step
-        return rounded(self.path, number)
+        for _ in range(MOST_AGAIN):
+            drawn = self.sample(stream)
+            if self.relative and drawn <= -1:
+                continue
+            number = Decimal(repr(drawn))
+            if today is not None and self.relative:
+                number = today * (1 + number)
+            if self.step is not None:
+                number = (number / self.step).quantize(Decimal(1), ROUND_HALF_UP) * self.step
+            value = rounded(self.path, number)
+            if value > 0 or not self.path.startswith("prices."):
+                return value
+        raise InvalidProblem.of(self.path, None, f"no price above 0 came of {MOST_AGAIN:,} draws")
 
 
 def read_draw(path: str, spec: Any) -> Draw:

@@ -2,7 +2,8 @@
 
 `run_batches` drives anything with `concurrent.futures.Executor.submit`: it keeps few batches in flight, and when a
 batch dies it halves it until the scenario that kills its worker is alone, which then fails by itself. A new engine
-(a cluster) is one more executor in `EXECUTORS`. Modify this module when batches run somewhere else.
+is one more executor in `EXECUTORS`; the one on a Dask cluster is in cluster.py. Modify this module when batches run
+somewhere else.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class LocalExecutor(Executor):
     @property
     def broken(self) -> bool:
         """Whether the pool as a whole is lost: idle workers killed, or the server that starts them."""
-        return not self._pool.active
+        try:
+            return not self._pool.active
+        except BrokenExecutor:  # asking begins a new pool, and the server that starts its workers was killed
+            return True
 
     def renew(self) -> None:
         """Begin with a new pool; calls under way in the old one never come back."""
@@ -117,10 +121,18 @@ def _begin_worker(alive: Connection) -> None:
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
-EXECUTORS: dict[str, Callable[[int], Executor]] = {
+def _dask(workers: int, **where: str) -> Executor:
+    from solver.sweep.cluster import DaskExecutor  # an extra, which a plain install lacks
+
+    return DaskExecutor(workers, **where)
+
+
+EXECUTORS: dict[str, Callable[..., Executor]] = {
     "inline": lambda _jobs: InlineExecutor(),
     "local": LocalExecutor,
+    "dask": _dask,
 }
+"""By name: made from the number of processes; `dask` also takes where its scheduler is."""
 
 
 @dataclass
@@ -153,10 +165,16 @@ def run_batches(
     """
     retry: deque[_Flight] = deque()
     flying: dict[Future[Any], _Flight] = {}
-    more, renewals = True, 0
+    more, renewals, refused = True, 0, False
     while more or retry or flying:
-        while len(flying) < in_flight and (retry or more):
-            if retry:
+        suspect = any(flight.deaths for flight in flying.values()) and getattr(executor, "blames_neighbours", False)
+        while len(flying) < in_flight and (retry or more) and not suspect:
+            if retry and getattr(executor, "blames_neighbours", False) and retry[0].deaths:
+                # Tried alone, so that nobody else's fault is taken for its own.
+                if flying:
+                    break
+                suspect, flight = True, retry.popleft()
+            elif retry:
                 flight = retry.popleft()
             else:
                 batch = next(batches, None)
@@ -167,10 +185,13 @@ def run_batches(
             limits = {"timeout_s": timeout_s(flight.batch)} if getattr(executor, "kills_late", False) else {}
             try:
                 flying[executor.submit(answer, flight.batch, **limits)] = flight
-            except RuntimeError:
-                if not _is_broken(executor):
+            except RuntimeError as refusal:
+                refused = isinstance(refusal, BrokenExecutor)  # as it says itself; asked again it might begin anew
+                if not refused and not _is_broken(executor):
                     raise
                 retry.appendleft(flight)
+                break
+            if suspect:
                 break
         try:
             wait(flying, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
@@ -180,7 +201,7 @@ def run_batches(
                 if future.done() and not future.cancelled() and future.exception() is None:
                     yield future.result()
             raise
-        broken = _is_broken(executor)
+        broken, refused = refused or _is_broken(executor), False
         for future in [each for each in flying if each.done()]:
             flight = flying.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
@@ -211,7 +232,9 @@ def _is_death(error: BaseException) -> bool:
     """Whether the worker died or was killed for taking too long, rather than the call having raised."""
     from pebble import ProcessExpired
 
-    return isinstance(error, (ProcessExpired, TimeoutError))
+    from solver.sweep.cluster import WorkerDied
+
+    return isinstance(error, (ProcessExpired, TimeoutError, WorkerDied))
 
 
 def _after_death(flight: _Flight, error: BaseException, retry: deque[_Flight]) -> Iterator[list[Row]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.sweep.columns import Kind, columns_of, flat
 from solver.sweep.file import ScenarioFile
 from solver.sweep.store import Run, Store
@@ -73,6 +74,8 @@ def checked_target(text: str) -> Path:
         raise InvalidProblem.of("--output", text, "no such folder")
     if path.is_dir():
         raise InvalidProblem.of("--output", text, "is a folder, a file is needed")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidProblem.of("--output", text, say("its folder cannot be written"))
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InvalidProblem.of("--output", text, "needs pyarrow: pip install 'gpu-rig-solver[parquet]'")
     return path
@@ -98,7 +101,7 @@ def write(store: Store, run: Run, file: ScenarioFile, path: Path, raw_csv: bool 
     except OSError as error:
         raise InvalidProblem.of("--output", str(path), f"cannot be written: {error.strerror}") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the fault is told already
             partial.unlink()
 
 

@@ -420,7 +420,7 @@ def _from_record(record: Record, number: int, form: str) -> Entry:
         expect = fields.pop("expect", None)
         fields.pop("note", None)
         if form != "jsonl" and isinstance(expect, str):
-            expect = [text for text in expect.split(";") if text.strip()]
+            expect = [text.strip() for text in expect.split(";") if text.strip()]
         nested = {**(fields.pop("set", None) or {})} if form == "jsonl" else {}
         scales = {**(fields.pop("scale", None) or {})} if form == "jsonl" else {}
         for key, value in fields.items():

@@ -1,8 +1,9 @@
 """Changes by dotted path -> validated questions; the same as `catalog.resolve` makes of the whole, in less time.
 
-A path is `goal`, `limits.FIELD`, `site.FIELD`, `workload` (an id), `workload.FIELD` or `prices.ID` (all that stands
-after `prices.` is the id). Changes of limits, site and prices are validated alone against a base question that was
-resolved once; anything else resolves anew and is remembered. Modify this module when a scenario may change more.
+A path is `goal`, `confidence`, `limits.FIELD`, `site.FIELD`, `workload` (an id), `workload.FIELD` or `prices.ID` (all
+that stands after `prices.` is the id). Changes of limits, site and prices are validated alone against a base question
+that was resolved once; anything else resolves anew and is remembered. Modify this module when a scenario may change
+more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog import Library, resolve
+from solver.catalog.shaped import without_stated
 from solver.domain.errors import InvalidProblem, nearest
 from solver.domain.problem import Limits, Problem, Site, problem_of
 from solver.domain.records import Offer, Record, Workload
@@ -29,13 +31,13 @@ Changes = Mapping[str, Any]
 
 
 def checked_path(path: str) -> tuple[str, str]:
-    """Split a path into the part of the question and what is changed there; for `goal` and `workload` the rest is "".
+    """Split a path into the part of the question and what is changed there; "" for `goal`, `confidence`, `workload`.
 
     Raises:
         InvalidProblem: no such path; the message offers the nearest.
     """
     part, _, rest = path.partition(".")
-    if path in ("goal", "workload") or (part == "prices" and rest):
+    if path in ("goal", "confidence", "workload") or (part == "prices" and rest):
         return part, rest
     if part in FIELDS and rest in FIELDS[part].model_fields and (part, rest) != ("workload", "id"):
         return part, rest
@@ -47,7 +49,7 @@ def checked_path(path: str) -> tuple[str, str]:
 def known_paths() -> list[str]:
     """Every path but prices, which have one for each card and platform."""
     fields = [f"{part}.{name}" for part, record in FIELDS.items() for name in record.model_fields]
-    return ["goal", "workload", *(path for path in fields if path != "workload.id"), "prices.ID"]
+    return ["goal", "confidence", "workload", *(path for path in fields if path != "workload.id"), "prices.ID"]
 
 
 def applied(question: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
@@ -66,7 +68,8 @@ def applied(question: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
         group = made.get(part)
         if part == "workload" and isinstance(group, str):
             group = {"id": group}
-        made[part] = {**(group or {}), rest: changes[path]}
+        change = {rest: changes[path]}
+        made[part] = {**(without_stated(group, change) or {}), **change}
     return made
 
 
@@ -177,7 +180,13 @@ class Questions:
             return base.problem, prices
         held = base.problem
         limits = parts.get("limits", held.limits)
-        fields = {"limits": limits, "site": parts.get("site", held.site), "workload": held.workload, "catalog": catalog}
+        fields = {
+            "confidence": held.confidence,
+            "limits": limits,
+            "site": parts.get("site", held.site),
+            "workload": held.workload,
+            "catalog": catalog,
+        }
         if limits.include or limits.exclude:
             return problem_of({"goal": held.goal, **fields}), prices
         # Each part has just been validated, or was with the base; names of the lists are all that parts know of each

@@ -16,11 +16,12 @@ from solver.catalog.tables import Bounds, Cell, tables_in
 from solver.domain.errors import InvalidProblem, nearest, shown
 from solver.sweep.questions import checked_path
 
-SCENARIOS = Bounds(rows=1_000_000, unpacked_bytes=256 * 2**20, tags=20_000_000, decimals=10)
-"""A table of scenarios: many rows, and numbers that are not money."""
+SCENARIOS = Bounds(rows=1_000_000, unpacked_bytes=256 * 2**20, tags=20_000_000, decimals=10, keep_uncomputed=True)
+"""A table of scenarios: many rows, and numbers that are not money; an empty cell changes nothing."""
 MAX_LINE_CHARS = 100_000
 MAX_DIGITS = 40
 _OWN = ("name", "expect", "note")
+_ALL_PRICES = ("scale.prices", "scale:prices")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _is_header(cells: tuple[Cell, ...]) -> bool:
 
 
 def _is_column(text: str) -> bool:
-    if text in _OWN:
+    if text in _OWN or text in _ALL_PRICES:
         return True
     try:
         checked_path(_path(text))

@@ -20,7 +20,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from solver import __version__
 from solver.catalog import Library
 from solver.domain.errors import InvalidProblem
+from solver.domain.language import say
 from solver.domain.problem import catalog_digest
 from solver.sweep.executors import EXECUTORS, run_batches, worst_case_s
 from solver.sweep.expand import expand
@@ -55,6 +56,7 @@ class Settings:
         time_limit_s: seconds of search per scenario; None for no limit.
         frontiers: False solves also those scenarios one by one that a staircase would answer.
         fail_fast: end the run at the first scenario that fails.
+        cluster: for the executor `dask`, where its scheduler is: `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
         first_batch: scenarios in the first batch, and while they are slow no fewer.
         batch_s: batches grow until one takes about this long: short enough to watch, long enough to be worth sending.
     """
@@ -64,6 +66,7 @@ class Settings:
     time_limit_s: float | None = None
     frontiers: bool = True
     fail_fast: bool = False
+    cluster: Mapping[str, str] = field(default_factory=dict)
     first_batch: int = FIRST_BATCH
     batch_s: float = BATCH_S
 
@@ -235,20 +238,21 @@ def execute(
     Raises:
         Failed: a scenario failed and `fail_fast` was asked for; everything finished until then is stored.
         KeyboardInterrupt: Ctrl-C; everything finished until then is stored, and the run is marked interrupted.
-        InvalidProblem: the store can no longer be written.
+        InvalidProblem: the store can no longer be written, or workers of a cluster have other versions.
+        ServerUnavailable: the scheduler of a cluster is gone; everything finished until then is stored.
     """
     if answer is None:
         from solver.sweep.engine import answer_batch
 
         answer = answer_batch
+    executor = executor or EXECUTORS[settings.executor](settings.jobs, **settings.cluster)
     store.mark(run, "running", process_name())
     scenarios, questions = scenarios_of(store, run)
     keeper = _Keeper(store, run, questions.base.problem.goal, report)
     pace = _Pace(settings.first_batch, settings.batch_s)
-    executor = executor or EXECUTORS[settings.executor](settings.jobs)
     empty = Batch(store.snapshot(run.library_sha256), run.question, (), run.options["time_limit_s"], alone=False)
     batches = _batches(_open(scenarios, store.positions(run)), empty, pace)
-    in_flight = 1 if settings.executor == "inline" else 2 * settings.jobs + 1
+    in_flight = 1 if settings.executor == "inline" else 2 * getattr(executor, "workers", settings.jobs) + 1
     finished = False
     try:
         for rows in run_batches(executor, answer, batches, in_flight, worst_case_s):
@@ -328,8 +332,11 @@ class _Keeper:
                 raise InvalidProblem.of(
                     "store",
                     str(self._store.path),
-                    f"cannot be written: {error}; what was stored is kept, go on with: "
-                    f"solver-cli whatif resume {self._run.run_id}",
+                    say(
+                        "cannot be written: {error}; what was stored is kept, go on with: {command}",
+                        error=error,
+                        command=f"solver-cli whatif resume {self._run.run_id}{self._store.option}",
+                    ),
                 ) from None
             self._new += new
             self._done += new

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from solver.domain.problem import GOALS, Limits, Site
+from solver.domain.problem import CONFIDENCES, GOALS, Limits, Site
 from solver.domain.records import Card, Offer, Platform, Record, Workload
 from solver.sweep.columns import KINDS
 from solver.sweep.draws import DISTRIBUTIONS
@@ -21,7 +21,8 @@ _AMOUNT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"typ
 def schema() -> dict[str, Any]:
     """The schema of a scenario file (JSON Schema draft 2020-12)."""
     definitions: dict[str, Any] = {}
-    paths = {"goal": {"enum": list(GOALS)}, "workload": {"type": "string"}, **_paths(definitions)}
+    named = {"enum": list(GOALS)}, {"enum": list(CONFIDENCES)}, {"type": "string"}
+    paths = {**dict(zip(("goal", "confidence", "workload"), named, strict=True)), **_paths(definitions)}
     value_of = {"properties": paths, "patternProperties": {r"^prices\..+": _AMOUNT}, "additionalProperties": False}
     axis = {
         "anyOf": [
@@ -125,6 +126,7 @@ def _base(definitions: dict[str, Any]) -> dict[str, Any]:
         {
             "file": {"type": "string", "description": "a problem file in the same folder"},
             "goal": {"enum": list(GOALS)},
+            "confidence": {"enum": list(CONFIDENCES)},
             "limits": of(Limits),
             "site": of(Site),
             "workload": {"anyOf": [{"type": "string"}, of(Workload)]},

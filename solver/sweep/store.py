@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shlex
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
+from solver.domain.language import say
 from solver.sweep.library_text import sha256
 from solver.sweep.scenario import Row
 
@@ -188,7 +190,18 @@ class Store:
             self._db.execute("PRAGMA foreign_keys = ON")
             self._upgrade()
         except (OSError, sqlite3.Error) as error:
-            raise InvalidProblem.of("store", str(path), f"cannot be used: {error}") from None
+            raise InvalidProblem.of("store", str(path), say("cannot be used: {why}", why=self._why(error))) from None
+
+    def _why(self, error: Exception) -> str:
+        folder = self.path.parent
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            return say("its folder cannot be written, which SQLite must even to read; copy the store elsewhere")
+        return str(error)
+
+    @property
+    def option(self) -> str:
+        """How a command is told of this store: ` --store FILE`, or nothing for the default one."""
+        return "" if self.path == default_path() else f" --store {shlex.quote(str(self.path))}"
 
     def __enter__(self) -> Store:
         """Itself."""
@@ -272,7 +285,7 @@ class Store:
         with self._transaction():
             if self._db.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone():
                 raise InvalidProblem.of(
-                    "run-id", run_id, f"exists already; go on with: solver-cli whatif resume {run_id}"
+                    "run-id", run_id, f"exists already; go on with: solver-cli whatif resume {run_id}{self.option}"
                 )
             self._db.execute(
                 "INSERT INTO run (run_id, state, created_at, requested_by, process, solver_version, ortools_version, "

@@ -43,7 +43,7 @@ def summary_of(store: Store, run: Run) -> dict[str, Any]:
         "spread": {name: _spread(store, run, column, scale) for name, column, scale in SPREAD},
         "stability": _stability(store, run, winners),
         "expectations": _expectations(store, run),
-        "failed": _failed(store, run),
+        "failed": first_failed(store, run),
     }
 
 
@@ -126,7 +126,8 @@ def _expectations(store: Store, run: Run) -> dict[str, Any]:
     return {"checked": checked, "broken": broken, "first": [{"name": name, "broken": text} for name, text in first]}
 
 
-def _failed(store: Store, run: Run) -> list[dict[str, str]]:
+def first_failed(store: Store, run: Run) -> list[dict[str, str]]:
+    """Name and fault of the first scenarios that failed."""
     rows = store.query(
         "SELECT name, error FROM result WHERE run = ? AND status = 'failed' ORDER BY position LIMIT ?",
         (run.number, _NAMED),

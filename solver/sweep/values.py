@@ -80,6 +80,8 @@ def read_cell(path: str, text: str) -> Any:
         return None
     if form == "money":
         return plain_number(parse_cny(text, path))
+    if form == "number" and text.endswith(("%", "％")):
+        return plain_number(decimal_of(text[:-1].strip(), path) / 100)
     if form in ("number", "whole"):
         return plain_number(decimal_of(text, path))
     if form == "flag":

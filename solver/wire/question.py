@@ -108,8 +108,8 @@ def problem_message(
                     return message
         catalog: dict[str, Any] = {name: getattr(question.catalog, name) for name in Catalog.model_fields}
         catalog["workloads"] = (question.workload,)
-        said = {"goal": question.goal, "limits": question.limits, "site": question.site, "catalog": catalog}
-        return _sendable({**said, "workload_id": question.workload.id})
+        said = {name: getattr(question, name) for name in ("goal", "confidence", "limits", "site")}
+        return _sendable({**said, "catalog": catalog, "workload_id": question.workload.id})
     unknown = [str(key) for key in question if key not in KEYS]
     if unknown:
         raise InvalidProblem(Violation(key[:80], "", "unknown field" + nearest(key, KEYS)) for key in unknown)

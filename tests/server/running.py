@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,18 @@ class Running:
     def events(self, event: str) -> list[dict[str, Any]]:
         """The log's entries of one kind."""
         return [entry for entry in self.log if entry["event"] == event]
+
+    def metrics(self) -> dict[str, float]:
+        """What Prometheus is told, of a server that was started with --metrics-listen."""
+        port = self.events("listening")[0]["metrics_port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+    def calls(self) -> int:
+        """How many calls are being answered or wait, of a server that was started with --metrics-listen."""
+        figures = self.metrics()
+        return int(figures["solver_slots_in_use"] + figures["solver_queue_length"])
 
     def parent(self) -> int:
         """The process that forks the solvers."""

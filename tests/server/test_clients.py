@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from solver.catalog import default_library, default_problem, resolve
 from solver.client import Client
-from solver.domain.errors import Interrupted, InvalidProblem, UnknownName
+from solver.domain.errors import InvalidProblem, UnknownName
 from solver.domain.plan import Incumbent, Result
 from solver.report.json_form import result_object
 from solver.solve import optimize
@@ -36,6 +37,12 @@ QUESTIONS: list[tuple[list[object], dict[str, Any]]] = [
     (["--budget", 10], {"limits": {"budget_cny": 10}}),
     (["--exclude", "a100-80gb-pcie", "--require-nvlink"],
      {"limits": {"exclude": ["a100-80gb-pcie"], "require_nvlink": True}}),
+    (["--workload", "llama-7b", "--seq-len", 4096, "--budget", 300000, "--confidence", "high"],
+     {"workload": {"id": "llama-7b", "seq_len": 4096}, "limits": {"budget_cny": 300000}, "confidence": "high"}),
+    (["--workload", "qwen2.5-7b", "--seq-len", 512, "--zero-stage", 2, "--offload", "optimizer",
+      "--gradient-accumulation", 8, "--goal", "epoch", "--budget", 300000],
+     {"workload": {"id": "qwen2.5-7b", "seq_len": 512, "zero_stage": 2, "offload": "optimizer",
+                   "gradient_accumulation": 8}, "goal": "epoch", "limits": {"budget_cny": 300000}}),
 ]  # fmt: skip
 
 
@@ -47,8 +54,10 @@ def timeless(answer: dict[str, Any]) -> dict[str, Any]:
 
 def camel(data: dict[str, Any]) -> dict[str, Any]:
     """The same question in the JSON of protobuf."""
-    goal = data.get("goal")
-    return {**data, **({"goal": f"GOAL_{goal.upper()}"} if goal else {})}
+    made = {key: f"{key}_{data[key]}".upper() if key in ("goal", "confidence") else data[key] for key in data}
+    if "offload" in data.get("workload", {}):
+        made["workload"] = {**data["workload"], "offload": f"OFFLOAD_{data['workload']['offload']}".upper()}
+    return made
 
 
 @pytest.mark.parametrize(("flags", "question"), QUESTIONS)
@@ -64,7 +73,9 @@ def test_same_answer_every_way(server: Running, run_cli: RunCli, flags: list[obj
         response = stub.Optimize(asking(camel(question)), timeout=20)
     by_grpc = timeless(result_object(record_of(response.result, Result)))
     expected = json.loads(json.dumps(library))
-    assert local == remote == expected
+    assert local == remote
+    assert all(end["same"] or end["rig"] for end in local.pop("outlook"))
+    assert local == expected
     assert json.loads(json.dumps(by_client)) == json.loads(json.dumps(whole)) == expected
     assert json.loads(json.dumps(by_grpc)) == expected
     assert MessageToDict(response)["result"]["fingerprint"]["problemSha256"] == library["fingerprint"]["problem_sha256"]
@@ -197,22 +208,23 @@ def test_explanations_and_curves(server: Running) -> None:
 
 
 def timed(data: Any) -> Any:
-    """Plain data without what took time."""
+    """Plain data without what took time, and without the number of solves, which lots of another size change."""
     if isinstance(data, dict):
-        return {key: timed(value) for key, value in data.items() if not key.endswith("_ms")}
+        return {key: timed(value) for key, value in data.items() if not key.endswith("_ms") and key != "what_ifs"}
     return [timed(value) for value in data] if isinstance(data, list) else data
 
 
 def test_client_gives_up_when_told(server: Running) -> None:
-    """Tests that `stop` ends a call, and a stream that is closed ends its search."""
+    """Tests that `stop` ends a call: with what is known by then, not called proved; and the next one is answered."""
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     from solver.wire import asked
 
     problem = asked(slow().problem, {"default": default_library()})
     with Client(server.address) as client:
-        with pytest.raises(Interrupted):
-            client.optimize(problem, prune=False, stop=stop)
+        began = time.monotonic()
+        assert client.optimize(problem, prune=False, stop=stop).status in ("feasible", "no_answer")
+        assert time.monotonic() - began < 3, "it waited for the search"
         assert client.optimize({}).status == "optimal"
 
 

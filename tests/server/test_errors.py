@@ -93,6 +93,16 @@ def test_undecodable_bytes(server: Running, method: str) -> None:
     assert f"is not a solver.api.v1.{method}Request" in error.details()
 
 
+def test_unknown_field(server: Running) -> None:
+    """Tests that a field of a later version is refused, with its path: a limit must not be dropped in silence."""
+    data = problem_pb2.Problem(limits=problem_pb2.Limits.FromString(b"\xc0\x3e\x01"))  # field 1000
+    with server.stub() as stub:
+        error = failure(lambda: stub.Optimize(api.OptimizeRequest(problem=data), timeout=10))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details().startswith("problem.limits.#1000: ")
+    assert details(error)["BadRequest"].field_violations[0].field == "problem.limits.#1000"
+
+
 def test_unknown_method(server: Running) -> None:
     """Tests that a method of a later version is UNIMPLEMENTED."""
     with grpc.insecure_channel(server.address) as channel:

@@ -14,7 +14,7 @@ import pytest
 from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from tests.server.questions import budget, details, slow
-from tests.server.running import Running, alive, children, running, wait_until
+from tests.server.running import Running, alive, children, cpu_ticks, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,38 @@ def test_two_deaths_are_an_internal_error_that_says_nothing(fragile: Running) ->
         assert dict(details(error)["ErrorInfo"].metadata) == {"error_id": match[1]}
         wait_until(lambda: any(match[1] in line for line in fragile.raw), 2)
         assert answers(stub)
+
+
+def test_a_solver_that_says_nothing_in_time() -> None:
+    """Tests DEADLINE_EXCEEDED with its reason where the time is over and a hanging solver has nothing to say."""
+    with running("--workers", "1", "--max-time-s", "0.3") as server, server.stub() as stub:
+        for pid in server.solvers():
+            os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Optimize(budget(), timeout=20)
+        assert time.monotonic() - began < 2
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert details(caught.value)["ErrorInfo"].reason == "SOLVER_ENDED"
+
+
+def test_a_call_does_not_wait_out_the_grace_of_deaf_solvers() -> None:
+    """Tests that where every process was told to stop and does not listen, the next call gets a new one at once.
+
+    Stopped processes stand for deaf ones.
+    """
+    with running("--workers", "2", "--spare-workers", "0") as server, server.stub() as stub:
+        calls = [stub.Optimize.future(slow(), timeout=30) for _ in range(2)]
+        deaf = server.solvers()
+        wait_until(lambda: all(cpu_ticks(pid) > 20 for pid in deaf), 5)
+        for pid in deaf:
+            os.kill(pid, signal.SIGSTOP)
+        for call in calls:
+            call.cancel()
+        began = time.monotonic()
+        assert answers(stub)
+        assert time.monotonic() - began < 0.4
+        wait_until(lambda: len(server.solvers()) == 2 and not set(deaf) & set(server.solvers()), 5)
 
 
 def test_memory_limit(fragile: Running) -> None:

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import tomllib
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server.logs import Formatter
 from server.settings import is_loopback, read_settings
 from solver.api.v1 import result_pb2
+from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from solver.client import Client
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from tests.server.questions import budget, details, slow
@@ -287,12 +287,29 @@ def test_tls_and_tokens(pki: Path) -> None:
                     client.optimize({})
                 with pytest.raises(ServerUnavailable, match="does not let us in"):
                     list(client.stream_optimize({}))
+        with Client(server.address, token=TOKEN, timeout_s=3) as client, pytest.raises(ServerUnavailable):
+            client.optimize({})  # not encrypted
         for authority in (pki / "other.pem", None):
             client = Client(server.address, token=TOKEN, timeout_s=3, tls_ca=authority)
             with client, pytest.raises(ServerUnavailable):
                 client.optimize({})
         credentials = grpc.ssl_channel_credentials((pki / "ca.pem").read_bytes())
+        elsewhere = [("grpc.ssl_target_name_override", "elsewhere.example"), ("grpc.enable_retries", 0)]
+        bearer = (("authorization", f"Bearer {TOKEN}"),)
+        with grpc.secure_channel(server.address, credentials, elsewhere) as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                OptimizerServiceStub(channel).Optimize(budget(), timeout=3, metadata=bearer)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # a certificate for another name
         with grpc.secure_channel(server.address, credentials) as channel:
+            stub = OptimizerServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Optimize(budget(), timeout=5)
+            assert details(caught.value)["ErrorInfo"].reason == "TOKEN"
+            request = budget()
+            request.problem.workload_id = TOKEN  # what a careless caller writes where
+            with pytest.raises(grpc.RpcError):
+                stub.Optimize(request, timeout=5, metadata=(*bearer, ("x-request-id", TOKEN)))
+            wait_until(lambda: any("[redacted]" in line for line in server.raw), 5)
             health: Any = health_pb2_grpc.HealthStub(channel)
             assert health.Check(health_pb2.HealthCheckRequest(), timeout=5).status == 1
             reflect: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
@@ -376,13 +393,6 @@ def test_logs_have_request_ids(server: Running) -> None:
 def test_metrics() -> None:
     """Tests that every metric is served, and counts."""
     with running("--workers", "1", "--metrics-listen", "127.0.0.1:0") as server:
-        port = server.events("listening")[0]["metrics_port"]
-
-        def read() -> dict[str, float]:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
-                lines = response.read().decode().splitlines()
-            return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
-
         with server.stub() as stub:
             stub.Optimize(budget(), timeout=10)
             with pytest.raises(grpc.RpcError):
@@ -390,8 +400,9 @@ def test_metrics() -> None:
             call = stub.Optimize.future(slow(), timeout=30)
             os.kill(server.busy_solver(), signal.SIGKILL)
             server.busy_solver()
-            figures = read()
+            figures = server.metrics()
             call.cancel()
+            wait_until(lambda: server.calls() == 0, 5)
         assert figures['solver_requests_total{code="OK",method="Optimize"}'] == 1
         assert figures['solver_requests_total{code="INVALID_ARGUMENT",method="Optimize"}'] == 1
         assert figures['solver_process_deaths_total{cause="signal 9"}'] == 1
@@ -411,6 +422,15 @@ def test_reflection(server: Running) -> None:
         (answer,) = list(stub.ServerReflectionInfo(iter([asked]), timeout=5))
     names = {service.name for service in answer.list_services_response.service}
     assert {"solver.api.v1.OptimizerService", "grpc.health.v1.Health"} <= names
+
+
+def test_reflection_can_be_switched_off() -> None:
+    """Tests that a server need not tell its API."""
+    with running("--workers", "1", "--no-reflection") as server, grpc.insecure_channel(server.address) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=5))
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_catalogue_of_its_own(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ class _BasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Basis.ValueType
     """A source nobody could verify."""
     BASIS_QUOTE: _Basis.ValueType  # 6
     """A vendor's quote; of offers only."""
+    BASIS_MEASURED: _Basis.ValueType  # 7
+    """Measured for this very job."""
+    BASIS_CALIBRATED: _Basis.ValueType  # 8
+    """Fitted to such measurements."""
+    BASIS_ESTIMATED: _Basis.ValueType  # 9
+    """Estimated from the model's shape."""
 
 class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
     """How far a figure or a price can be trusted."""
@@ -61,6 +67,12 @@ BASIS_UNVERIFIED: Basis.ValueType  # 5
 """A source nobody could verify."""
 BASIS_QUOTE: Basis.ValueType  # 6
 """A vendor's quote; of offers only."""
+BASIS_MEASURED: Basis.ValueType  # 7
+"""Measured for this very job."""
+BASIS_CALIBRATED: Basis.ValueType  # 8
+"""Fitted to such measurements."""
+BASIS_ESTIMATED: Basis.ValueType  # 9
+"""Estimated from the model's shape."""
 Global___Basis: _TypeAlias = Basis  # noqa: Y015
 
 class _Cooling:
@@ -138,6 +150,98 @@ PRECISION_BF16: Precision.ValueType  # 1
 PRECISION_FP16: Precision.ValueType  # 2
 """IEEE half precision."""
 Global___Precision: _TypeAlias = Precision  # noqa: Y015
+
+class _Tag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAG_UNSPECIFIED: _Tag.ValueType  # 0
+    """Not said."""
+    TAG_MEASURED: _Tag.ValueType  # 1
+    """Measured for this very job."""
+    TAG_CALIBRATED: _Tag.ValueType  # 2
+    """Fitted to measured steps."""
+    TAG_ESTIMATED: _Tag.ValueType  # 3
+    """Computed from the model's shape by published formulas."""
+    TAG_ASSUMED: _Tag.ValueType  # 4
+    """Taken on trust."""
+
+class Tag(_Tag, metaclass=_TagEnumTypeWrapper):
+    """How far a figure can be trusted, best first."""
+
+TAG_UNSPECIFIED: Tag.ValueType  # 0
+"""Not said."""
+TAG_MEASURED: Tag.ValueType  # 1
+"""Measured for this very job."""
+TAG_CALIBRATED: Tag.ValueType  # 2
+"""Fitted to measured steps."""
+TAG_ESTIMATED: Tag.ValueType  # 3
+"""Computed from the model's shape by published formulas."""
+TAG_ASSUMED: Tag.ValueType  # 4
+"""Taken on trust."""
+Global___Tag: _TypeAlias = Tag  # noqa: Y015
+
+class _Offload:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OffloadEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offload.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFLOAD_UNSPECIFIED: _Offload.ValueType  # 0
+    """Not said: the default, optimizer and parameters."""
+    OFFLOAD_NONE: _Offload.ValueType  # 1
+    """Nothing."""
+    OFFLOAD_OPTIMIZER: _Offload.ValueType  # 2
+    """The optimizer's states."""
+    OFFLOAD_OPTIMIZER_AND_PARAMETERS: _Offload.ValueType  # 3
+    """The optimizer's states and the parameters; ZeRO stage 3 only."""
+
+class Offload(_Offload, metaclass=_OffloadEnumTypeWrapper):
+    """What DeepSpeed keeps in host memory."""
+
+OFFLOAD_UNSPECIFIED: Offload.ValueType  # 0
+"""Not said: the default, optimizer and parameters."""
+OFFLOAD_NONE: Offload.ValueType  # 1
+"""Nothing."""
+OFFLOAD_OPTIMIZER: Offload.ValueType  # 2
+"""The optimizer's states."""
+OFFLOAD_OPTIMIZER_AND_PARAMETERS: Offload.ValueType  # 3
+"""The optimizer's states and the parameters; ZeRO stage 3 only."""
+Global___Offload: _TypeAlias = Offload  # noqa: Y015
+
+class _Biases:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BiasesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Biases.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BIASES_UNSPECIFIED: _Biases.ValueType  # 0
+    """Not said: none."""
+    BIASES_NONE: _Biases.ValueType  # 1
+    """None."""
+    BIASES_QKV: _Biases.ValueType  # 2
+    """Those of queries, keys and values."""
+    BIASES_MLP: _Biases.ValueType  # 3
+    """Those of the MLP."""
+    BIASES_ALL: _Biases.ValueType  # 4
+    """All."""
+
+class Biases(_Biases, metaclass=_BiasesEnumTypeWrapper):
+    """Which linear layers of a model have biases."""
+
+BIASES_UNSPECIFIED: Biases.ValueType  # 0
+"""Not said: none."""
+BIASES_NONE: Biases.ValueType  # 1
+"""None."""
+BIASES_QKV: Biases.ValueType  # 2
+"""Those of queries, keys and values."""
+BIASES_MLP: Biases.ValueType  # 3
+"""Those of the MLP."""
+BIASES_ALL: Biases.ValueType  # 4
+"""All."""
+Global___Biases: _TypeAlias = Biases  # noqa: Y015
 
 @_typing.final
 class Provenance(_message.Message):
@@ -639,6 +743,8 @@ class Platform(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     UNVERIFIED_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    PCIE_GEN_FIELD_NUMBER: _builtins.int
+    HOST_MEMORY_BANDWIDTH_GB_S_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Lower-case letters, digits and - . _ as in guide-base."""
     name: _builtins.str
@@ -665,6 +771,10 @@ class Platform(_message.Message):
     """What to know about buying it, in words."""
     notes: _builtins.str
     """Notes for people."""
+    pcie_gen: _builtins.int
+    """PCIe generation of the slots."""
+    host_memory_bandwidth_gb_s: _builtins.float
+    """What the CPU moves to and from its memory, all channels together, 1e9 bytes a second."""
     @_builtins.property
     def psu(self) -> Global___Psu:
         """The power supply."""
@@ -701,10 +811,12 @@ class Platform(_message.Message):
         notes: _builtins.str | None = ...,
         unverified: _abc.Iterable[_builtins.str] | None = ...,
         provenance: _abc.Iterable[Global___Provenance] | None = ...,
+        pcie_gen: _builtins.int | None = ...,
+        host_memory_bandwidth_gb_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_air_delta_t_c", b"_air_delta_t_c", "_airflow_cfm", b"_airflow_cfm", "_availability", b"_availability", "_ducted", b"_ducted", "_expansion_slots", b"_expansion_slots", "_host_draw_w", b"_host_draw_w", "_host_ram_gb", b"_host_ram_gb", "_id", b"_id", "_max_axial_cards", b"_max_axial_cards", "_max_card_length_mm", b"_max_card_length_mm", "_name", b"_name", "_notes", b"_notes", "_pcie_x16_slots", b"_pcie_x16_slots", "air_delta_t_c", b"air_delta_t_c", "airflow_cfm", b"airflow_cfm", "availability", b"availability", "ducted", b"ducted", "expansion_slots", b"expansion_slots", "host_draw_w", b"host_draw_w", "host_ram_gb", b"host_ram_gb", "id", b"id", "max_axial_cards", b"max_axial_cards", "max_card_length_mm", b"max_card_length_mm", "name", b"name", "notes", b"notes", "pcie_x16_slots", b"pcie_x16_slots", "psu", b"psu"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_air_delta_t_c", b"_air_delta_t_c", "_airflow_cfm", b"_airflow_cfm", "_availability", b"_availability", "_ducted", b"_ducted", "_expansion_slots", b"_expansion_slots", "_host_draw_w", b"_host_draw_w", "_host_memory_bandwidth_gb_s", b"_host_memory_bandwidth_gb_s", "_host_ram_gb", b"_host_ram_gb", "_id", b"_id", "_max_axial_cards", b"_max_axial_cards", "_max_card_length_mm", b"_max_card_length_mm", "_name", b"_name", "_notes", b"_notes", "_pcie_gen", b"_pcie_gen", "_pcie_x16_slots", b"_pcie_x16_slots", "air_delta_t_c", b"air_delta_t_c", "airflow_cfm", b"airflow_cfm", "availability", b"availability", "ducted", b"ducted", "expansion_slots", b"expansion_slots", "host_draw_w", b"host_draw_w", "host_memory_bandwidth_gb_s", b"host_memory_bandwidth_gb_s", "host_ram_gb", b"host_ram_gb", "id", b"id", "max_axial_cards", b"max_axial_cards", "max_card_length_mm", b"max_card_length_mm", "name", b"name", "notes", b"notes", "pcie_gen", b"pcie_gen", "pcie_x16_slots", b"pcie_x16_slots", "psu", b"psu"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_air_delta_t_c", b"_air_delta_t_c", "_airflow_cfm", b"_airflow_cfm", "_availability", b"_availability", "_ducted", b"_ducted", "_expansion_slots", b"_expansion_slots", "_host_draw_w", b"_host_draw_w", "_host_ram_gb", b"_host_ram_gb", "_id", b"_id", "_max_axial_cards", b"_max_axial_cards", "_max_card_length_mm", b"_max_card_length_mm", "_name", b"_name", "_notes", b"_notes", "_pcie_x16_slots", b"_pcie_x16_slots", "air_delta_t_c", b"air_delta_t_c", "airflow_cfm", b"airflow_cfm", "availability", b"availability", "ducted", b"ducted", "expansion_slots", b"expansion_slots", "extra_cost_cny", b"extra_cost_cny", "host_draw_w", b"host_draw_w", "host_ram_gb", b"host_ram_gb", "id", b"id", "max_axial_cards", b"max_axial_cards", "max_card_length_mm", b"max_card_length_mm", "name", b"name", "notes", b"notes", "pcie_x16_slots", b"pcie_x16_slots", "provenance", b"provenance", "psu", b"psu", "unverified", b"unverified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_air_delta_t_c", b"_air_delta_t_c", "_airflow_cfm", b"_airflow_cfm", "_availability", b"_availability", "_ducted", b"_ducted", "_expansion_slots", b"_expansion_slots", "_host_draw_w", b"_host_draw_w", "_host_memory_bandwidth_gb_s", b"_host_memory_bandwidth_gb_s", "_host_ram_gb", b"_host_ram_gb", "_id", b"_id", "_max_axial_cards", b"_max_axial_cards", "_max_card_length_mm", b"_max_card_length_mm", "_name", b"_name", "_notes", b"_notes", "_pcie_gen", b"_pcie_gen", "_pcie_x16_slots", b"_pcie_x16_slots", "air_delta_t_c", b"air_delta_t_c", "airflow_cfm", b"airflow_cfm", "availability", b"availability", "ducted", b"ducted", "expansion_slots", b"expansion_slots", "extra_cost_cny", b"extra_cost_cny", "host_draw_w", b"host_draw_w", "host_memory_bandwidth_gb_s", b"host_memory_bandwidth_gb_s", "host_ram_gb", b"host_ram_gb", "id", b"id", "max_axial_cards", b"max_axial_cards", "max_card_length_mm", b"max_card_length_mm", "name", b"name", "notes", b"notes", "pcie_gen", b"pcie_gen", "pcie_x16_slots", b"pcie_x16_slots", "provenance", b"provenance", "psu", b"psu", "unverified", b"unverified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__air_delta_t_c: _TypeAlias = _typing.Literal["air_delta_t_c"]  # noqa: Y015
     _WhichOneofArgType__air_delta_t_c: _TypeAlias = _typing.Literal["_air_delta_t_c", b"_air_delta_t_c"]  # noqa: Y015
@@ -718,6 +830,8 @@ class Platform(_message.Message):
     _WhichOneofArgType__expansion_slots: _TypeAlias = _typing.Literal["_expansion_slots", b"_expansion_slots"]  # noqa: Y015
     _WhichOneofReturnType__host_draw_w: _TypeAlias = _typing.Literal["host_draw_w"]  # noqa: Y015
     _WhichOneofArgType__host_draw_w: _TypeAlias = _typing.Literal["_host_draw_w", b"_host_draw_w"]  # noqa: Y015
+    _WhichOneofReturnType__host_memory_bandwidth_gb_s: _TypeAlias = _typing.Literal["host_memory_bandwidth_gb_s"]  # noqa: Y015
+    _WhichOneofArgType__host_memory_bandwidth_gb_s: _TypeAlias = _typing.Literal["_host_memory_bandwidth_gb_s", b"_host_memory_bandwidth_gb_s"]  # noqa: Y015
     _WhichOneofReturnType__host_ram_gb: _TypeAlias = _typing.Literal["host_ram_gb"]  # noqa: Y015
     _WhichOneofArgType__host_ram_gb: _TypeAlias = _typing.Literal["_host_ram_gb", b"_host_ram_gb"]  # noqa: Y015
     _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
@@ -730,6 +844,8 @@ class Platform(_message.Message):
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__notes: _TypeAlias = _typing.Literal["notes"]  # noqa: Y015
     _WhichOneofArgType__notes: _TypeAlias = _typing.Literal["_notes", b"_notes"]  # noqa: Y015
+    _WhichOneofReturnType__pcie_gen: _TypeAlias = _typing.Literal["pcie_gen"]  # noqa: Y015
+    _WhichOneofArgType__pcie_gen: _TypeAlias = _typing.Literal["_pcie_gen", b"_pcie_gen"]  # noqa: Y015
     _WhichOneofReturnType__pcie_x16_slots: _TypeAlias = _typing.Literal["pcie_x16_slots"]  # noqa: Y015
     _WhichOneofArgType__pcie_x16_slots: _TypeAlias = _typing.Literal["_pcie_x16_slots", b"_pcie_x16_slots"]  # noqa: Y015
     @_typing.overload
@@ -745,6 +861,8 @@ class Platform(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__host_draw_w) -> _WhichOneofReturnType__host_draw_w | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host_memory_bandwidth_gb_s) -> _WhichOneofReturnType__host_memory_bandwidth_gb_s | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__host_ram_gb) -> _WhichOneofReturnType__host_ram_gb | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
@@ -756,6 +874,8 @@ class Platform(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__notes) -> _WhichOneofReturnType__notes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pcie_gen) -> _WhichOneofReturnType__pcie_gen | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pcie_x16_slots) -> _WhichOneofReturnType__pcie_x16_slots | None: ...
 
@@ -910,6 +1030,289 @@ class StepTime(_message.Message):
 Global___StepTime: _TypeAlias = StepTime  # noqa: Y015
 
 @_typing.final
+class ModelShape(_message.Message):
+    """The shape of a decoder-only transformer; sizes are counts, not bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
+    KV_HEADS_FIELD_NUMBER: _builtins.int
+    HEAD_DIM_FIELD_NUMBER: _builtins.int
+    FFN_FIELD_NUMBER: _builtins.int
+    VOCAB_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
+    TIED_HEAD_FIELD_NUMBER: _builtins.int
+    POSITION_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    BIASES_FIELD_NUMBER: _builtins.int
+    NORMS_PER_LAYER_FIELD_NUMBER: _builtins.int
+    NORM_BIAS_FIELD_NUMBER: _builtins.int
+    HEAD_BIAS_FIELD_NUMBER: _builtins.int
+    PUBLISHED_PARAMETERS_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    """Layers."""
+    hidden: _builtins.int
+    """Width of the model."""
+    heads: _builtins.int
+    """Attention heads."""
+    kv_heads: _builtins.int
+    """Heads of keys and values; as many as heads if absent."""
+    head_dim: _builtins.int
+    """Width of a head; hidden / heads if absent."""
+    ffn: _builtins.int
+    """Inner width of the MLP."""
+    vocab: _builtins.int
+    """Entries of the vocabulary."""
+    gated: _builtins.bool
+    """Three matrices in the MLP instead of two; yes if absent."""
+    tied_head: _builtins.bool
+    """The output head shares the matrix of the input embedding."""
+    position_embeddings: _builtins.int
+    """Learned positions; 0 for rotary ones and ALiBi."""
+    biases: Global___Biases.ValueType
+    """Which linear layers have biases; none if absent."""
+    norms_per_layer: _builtins.int
+    """Normalisations in a layer; 2 if absent."""
+    norm_bias: _builtins.bool
+    """Normalisation with a bias instead of a weight alone."""
+    head_bias: _builtins.bool
+    """The output head has a bias."""
+    published_parameters: _builtins.int
+    """Parameters as published, to compare with."""
+    family: _builtins.str
+    """Architecture as its publisher names it."""
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int | None = ...,
+        hidden: _builtins.int | None = ...,
+        heads: _builtins.int | None = ...,
+        kv_heads: _builtins.int | None = ...,
+        head_dim: _builtins.int | None = ...,
+        ffn: _builtins.int | None = ...,
+        vocab: _builtins.int | None = ...,
+        gated: _builtins.bool | None = ...,
+        tied_head: _builtins.bool | None = ...,
+        position_embeddings: _builtins.int | None = ...,
+        biases: Global___Biases.ValueType | None = ...,
+        norms_per_layer: _builtins.int | None = ...,
+        norm_bias: _builtins.bool | None = ...,
+        head_bias: _builtins.bool | None = ...,
+        published_parameters: _builtins.int | None = ...,
+        family: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_biases", b"_biases", "_family", b"_family", "_ffn", b"_ffn", "_gated", b"_gated", "_head_bias", b"_head_bias", "_head_dim", b"_head_dim", "_heads", b"_heads", "_hidden", b"_hidden", "_kv_heads", b"_kv_heads", "_layers", b"_layers", "_norm_bias", b"_norm_bias", "_norms_per_layer", b"_norms_per_layer", "_position_embeddings", b"_position_embeddings", "_published_parameters", b"_published_parameters", "_tied_head", b"_tied_head", "_vocab", b"_vocab", "biases", b"biases", "family", b"family", "ffn", b"ffn", "gated", b"gated", "head_bias", b"head_bias", "head_dim", b"head_dim", "heads", b"heads", "hidden", b"hidden", "kv_heads", b"kv_heads", "layers", b"layers", "norm_bias", b"norm_bias", "norms_per_layer", b"norms_per_layer", "position_embeddings", b"position_embeddings", "published_parameters", b"published_parameters", "tied_head", b"tied_head", "vocab", b"vocab"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_biases", b"_biases", "_family", b"_family", "_ffn", b"_ffn", "_gated", b"_gated", "_head_bias", b"_head_bias", "_head_dim", b"_head_dim", "_heads", b"_heads", "_hidden", b"_hidden", "_kv_heads", b"_kv_heads", "_layers", b"_layers", "_norm_bias", b"_norm_bias", "_norms_per_layer", b"_norms_per_layer", "_position_embeddings", b"_position_embeddings", "_published_parameters", b"_published_parameters", "_tied_head", b"_tied_head", "_vocab", b"_vocab", "biases", b"biases", "family", b"family", "ffn", b"ffn", "gated", b"gated", "head_bias", b"head_bias", "head_dim", b"head_dim", "heads", b"heads", "hidden", b"hidden", "kv_heads", b"kv_heads", "layers", b"layers", "norm_bias", b"norm_bias", "norms_per_layer", b"norms_per_layer", "position_embeddings", b"position_embeddings", "published_parameters", b"published_parameters", "tied_head", b"tied_head", "vocab", b"vocab"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__biases: _TypeAlias = _typing.Literal["biases"]  # noqa: Y015
+    _WhichOneofArgType__biases: _TypeAlias = _typing.Literal["_biases", b"_biases"]  # noqa: Y015
+    _WhichOneofReturnType__family: _TypeAlias = _typing.Literal["family"]  # noqa: Y015
+    _WhichOneofArgType__family: _TypeAlias = _typing.Literal["_family", b"_family"]  # noqa: Y015
+    _WhichOneofReturnType__ffn: _TypeAlias = _typing.Literal["ffn"]  # noqa: Y015
+    _WhichOneofArgType__ffn: _TypeAlias = _typing.Literal["_ffn", b"_ffn"]  # noqa: Y015
+    _WhichOneofReturnType__gated: _TypeAlias = _typing.Literal["gated"]  # noqa: Y015
+    _WhichOneofArgType__gated: _TypeAlias = _typing.Literal["_gated", b"_gated"]  # noqa: Y015
+    _WhichOneofReturnType__head_bias: _TypeAlias = _typing.Literal["head_bias"]  # noqa: Y015
+    _WhichOneofArgType__head_bias: _TypeAlias = _typing.Literal["_head_bias", b"_head_bias"]  # noqa: Y015
+    _WhichOneofReturnType__head_dim: _TypeAlias = _typing.Literal["head_dim"]  # noqa: Y015
+    _WhichOneofArgType__head_dim: _TypeAlias = _typing.Literal["_head_dim", b"_head_dim"]  # noqa: Y015
+    _WhichOneofReturnType__heads: _TypeAlias = _typing.Literal["heads"]  # noqa: Y015
+    _WhichOneofArgType__heads: _TypeAlias = _typing.Literal["_heads", b"_heads"]  # noqa: Y015
+    _WhichOneofReturnType__hidden: _TypeAlias = _typing.Literal["hidden"]  # noqa: Y015
+    _WhichOneofArgType__hidden: _TypeAlias = _typing.Literal["_hidden", b"_hidden"]  # noqa: Y015
+    _WhichOneofReturnType__kv_heads: _TypeAlias = _typing.Literal["kv_heads"]  # noqa: Y015
+    _WhichOneofArgType__kv_heads: _TypeAlias = _typing.Literal["_kv_heads", b"_kv_heads"]  # noqa: Y015
+    _WhichOneofReturnType__layers: _TypeAlias = _typing.Literal["layers"]  # noqa: Y015
+    _WhichOneofArgType__layers: _TypeAlias = _typing.Literal["_layers", b"_layers"]  # noqa: Y015
+    _WhichOneofReturnType__norm_bias: _TypeAlias = _typing.Literal["norm_bias"]  # noqa: Y015
+    _WhichOneofArgType__norm_bias: _TypeAlias = _typing.Literal["_norm_bias", b"_norm_bias"]  # noqa: Y015
+    _WhichOneofReturnType__norms_per_layer: _TypeAlias = _typing.Literal["norms_per_layer"]  # noqa: Y015
+    _WhichOneofArgType__norms_per_layer: _TypeAlias = _typing.Literal["_norms_per_layer", b"_norms_per_layer"]  # noqa: Y015
+    _WhichOneofReturnType__position_embeddings: _TypeAlias = _typing.Literal["position_embeddings"]  # noqa: Y015
+    _WhichOneofArgType__position_embeddings: _TypeAlias = _typing.Literal["_position_embeddings", b"_position_embeddings"]  # noqa: Y015
+    _WhichOneofReturnType__published_parameters: _TypeAlias = _typing.Literal["published_parameters"]  # noqa: Y015
+    _WhichOneofArgType__published_parameters: _TypeAlias = _typing.Literal["_published_parameters", b"_published_parameters"]  # noqa: Y015
+    _WhichOneofReturnType__tied_head: _TypeAlias = _typing.Literal["tied_head"]  # noqa: Y015
+    _WhichOneofArgType__tied_head: _TypeAlias = _typing.Literal["_tied_head", b"_tied_head"]  # noqa: Y015
+    _WhichOneofReturnType__vocab: _TypeAlias = _typing.Literal["vocab"]  # noqa: Y015
+    _WhichOneofArgType__vocab: _TypeAlias = _typing.Literal["_vocab", b"_vocab"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__biases) -> _WhichOneofReturnType__biases | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__family) -> _WhichOneofReturnType__family | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ffn) -> _WhichOneofReturnType__ffn | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gated) -> _WhichOneofReturnType__gated | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__head_bias) -> _WhichOneofReturnType__head_bias | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__head_dim) -> _WhichOneofReturnType__head_dim | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__heads) -> _WhichOneofReturnType__heads | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hidden) -> _WhichOneofReturnType__hidden | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kv_heads) -> _WhichOneofReturnType__kv_heads | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__layers) -> _WhichOneofReturnType__layers | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__norm_bias) -> _WhichOneofReturnType__norm_bias | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__norms_per_layer) -> _WhichOneofReturnType__norms_per_layer | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__position_embeddings) -> _WhichOneofReturnType__position_embeddings | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__published_parameters) -> _WhichOneofReturnType__published_parameters | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tied_head) -> _WhichOneofReturnType__tied_head | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vocab) -> _WhichOneofReturnType__vocab | None: ...
+
+Global___ModelShape: _TypeAlias = ModelShape  # noqa: Y015
+
+@_typing.final
+class Range(_message.Message):
+    """Low, expected and high value of one assumption."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Low."""
+    expected: _builtins.float
+    """Expected."""
+    high: _builtins.float
+    """High."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float | None = ...,
+        expected: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected", b"_expected", "_high", b"_high", "_low", b"_low", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected", b"_expected", "_high", b"_high", "_low", b"_low", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected: _TypeAlias = _typing.Literal["expected"]  # noqa: Y015
+    _WhichOneofArgType__expected: _TypeAlias = _typing.Literal["_expected", b"_expected"]  # noqa: Y015
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected) -> _WhichOneofReturnType__expected | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___Range: _TypeAlias = Range  # noqa: Y015
+
+@_typing.final
+class Assumptions(_message.Message):
+    """What an estimate from a shape assumes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGITS_BYTES_FIELD_NUMBER: _builtins.int
+    COMPUTE_EFFICIENCY_FIELD_NUMBER: _builtins.int
+    PCIE_GB_S_FIELD_NUMBER: _builtins.int
+    ADAM_BYTES_PER_PARAMETER_FIELD_NUMBER: _builtins.int
+    HOST_BANDWIDTH_GB_S_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def logits_bytes(self) -> Global___Range:
+        """Bytes per token and vocabulary entry that the logits and their loss take."""
+
+    @_builtins.property
+    def compute_efficiency(self) -> Global___Range:
+        """Share of the card's dense TFLOPS that training reaches while it computes."""
+
+    @_builtins.property
+    def pcie_gb_s(self) -> Global___Range:
+        """What one x16 slot of the reference generation moves in practice, 1e9 bytes a second."""
+
+    @_builtins.property
+    def adam_bytes_per_parameter(self) -> Global___Range:
+        """Bytes that Adam on the CPU moves per parameter and step."""
+
+    @_builtins.property
+    def host_bandwidth_gb_s(self) -> Global___Range:
+        """What it moves between CPU and memory, 1e9 bytes a second."""
+
+    def __init__(
+        self,
+        *,
+        logits_bytes: Global___Range | None = ...,
+        compute_efficiency: Global___Range | None = ...,
+        pcie_gb_s: Global___Range | None = ...,
+        adam_bytes_per_parameter: Global___Range | None = ...,
+        host_bandwidth_gb_s: Global___Range | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adam_bytes_per_parameter", b"adam_bytes_per_parameter", "compute_efficiency", b"compute_efficiency", "host_bandwidth_gb_s", b"host_bandwidth_gb_s", "logits_bytes", b"logits_bytes", "pcie_gb_s", b"pcie_gb_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adam_bytes_per_parameter", b"adam_bytes_per_parameter", "compute_efficiency", b"compute_efficiency", "host_bandwidth_gb_s", b"host_bandwidth_gb_s", "logits_bytes", b"logits_bytes", "pcie_gb_s", b"pcie_gb_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Assumptions: _TypeAlias = Assumptions  # noqa: Y015
+
+@_typing.final
+class Spread(_message.Message):
+    """Low and high end of one figure of a workload, in the figure's unit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The figure: a field of Workload."""
+    low: _builtins.float
+    """Low."""
+    high: _builtins.float
+    """High."""
+    basis: Global___Tag.ValueType
+    """How far it is trusted."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str | None = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+        basis: Global___Tag.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_basis", b"_basis", "_field", b"_field", "_high", b"_high", "_low", b"_low", "basis", b"basis", "field", b"field", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_basis", b"_basis", "_field", b"_field", "_high", b"_high", "_low", b"_low", "basis", b"basis", "field", b"field", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__basis: _TypeAlias = _typing.Literal["basis"]  # noqa: Y015
+    _WhichOneofArgType__basis: _TypeAlias = _typing.Literal["_basis", b"_basis"]  # noqa: Y015
+    _WhichOneofReturnType__field: _TypeAlias = _typing.Literal["field"]  # noqa: Y015
+    _WhichOneofArgType__field: _TypeAlias = _typing.Literal["_field", b"_field"]  # noqa: Y015
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__basis) -> _WhichOneofReturnType__basis | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__field) -> _WhichOneofReturnType__field | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___Spread: _TypeAlias = Spread  # noqa: Y015
+
+@_typing.final
 class Workload(_message.Message):
     """A training job and what it takes."""
 
@@ -942,6 +1345,22 @@ class Workload(_message.Message):
     POWER_CURVE_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    ZERO_STAGE_FIELD_NUMBER: _builtins.int
+    OFFLOAD_FIELD_NUMBER: _builtins.int
+    ZERO_INIT_FIELD_NUMBER: _builtins.int
+    GRADIENT_ACCUMULATION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SEQ_LEN_FIELD_NUMBER: _builtins.int
+    CHECKPOINTING_FIELD_NUMBER: _builtins.int
+    FLASH_ATTENTION_FIELD_NUMBER: _builtins.int
+    ASSUMPTIONS_FIELD_NUMBER: _builtins.int
+    SHARDED_GB_FIELD_NUMBER: _builtins.int
+    HOST_RAM_PER_CARD_GB_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_S_FIELD_NUMBER: _builtins.int
+    REFERENCE_PCIE_GEN_FIELD_NUMBER: _builtins.int
+    REFERENCE_HOST_BANDWIDTH_GB_S_FIELD_NUMBER: _builtins.int
+    SPREADS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Lower-case letters, digits and - . _ as in guide-6b."""
     name: _builtins.str
@@ -988,6 +1407,30 @@ class Workload(_message.Message):
     """Its dense speed, TFLOPS."""
     notes: _builtins.str
     """Notes for people."""
+    zero_stage: _builtins.int
+    """DeepSpeed ZeRO stage, 2 or 3; 3 if absent."""
+    offload: Global___Offload.ValueType
+    """What is kept in host memory; optimizer and parameters if absent."""
+    zero_init: _builtins.bool
+    """Stage 3: the model is built sharded; yes if absent."""
+    gradient_accumulation: _builtins.int
+    """Micro-steps in one optimizer step; 1 if absent."""
+    seq_len: _builtins.int
+    """Tokens of a sample."""
+    checkpointing: _builtins.bool
+    """Activations are recomputed in the backward pass."""
+    flash_attention: _builtins.bool
+    """Attention without the matrix of scores in memory; yes if absent."""
+    sharded_gb: _builtins.float
+    """Model states that the cards share between them, GB."""
+    host_ram_per_card_gb: _builtins.float
+    """Host memory that the process of each card needs while it loads, GB; counts where it is more."""
+    optimizer_s: _builtins.float
+    """Seconds of the optimizer, once for all micro-steps; 0 where it is inside fixed_s."""
+    reference_pcie_gen: _builtins.int
+    """PCIe generation for which fixed_s holds; the same everywhere if absent."""
+    reference_host_bandwidth_gb_s: _builtins.float
+    """Memory bandwidth of the host for which optimizer_s holds, 1e9 bytes a second; the same everywhere if absent."""
     @_builtins.property
     def card_scaling(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Factor on the fixed seconds with 1, 2, ... cards; the last holds for more."""
@@ -1003,6 +1446,22 @@ class Workload(_message.Message):
     @_builtins.property
     def provenance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provenance]:
         """Where the figures come from."""
+
+    @_builtins.property
+    def model(self) -> Global___ModelShape:
+        """The shape that figures follow from; figures that are absent are then estimated."""
+
+    @_builtins.property
+    def assumptions(self) -> Global___Assumptions:
+        """What the estimate assumes."""
+
+    @_builtins.property
+    def spreads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spread]:
+        """Low and high end of figures."""
+
+    @_builtins.property
+    def estimated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that follow from the shape."""
 
     def __init__(
         self,
@@ -1034,13 +1493,31 @@ class Workload(_message.Message):
         power_curve: Global___PowerCurve | None = ...,
         notes: _builtins.str | None = ...,
         provenance: _abc.Iterable[Global___Provenance] | None = ...,
+        zero_stage: _builtins.int | None = ...,
+        offload: Global___Offload.ValueType | None = ...,
+        zero_init: _builtins.bool | None = ...,
+        gradient_accumulation: _builtins.int | None = ...,
+        model: Global___ModelShape | None = ...,
+        seq_len: _builtins.int | None = ...,
+        checkpointing: _builtins.bool | None = ...,
+        flash_attention: _builtins.bool | None = ...,
+        assumptions: Global___Assumptions | None = ...,
+        sharded_gb: _builtins.float | None = ...,
+        host_ram_per_card_gb: _builtins.float | None = ...,
+        optimizer_s: _builtins.float | None = ...,
+        reference_pcie_gen: _builtins.int | None = ...,
+        reference_host_bandwidth_gb_s: _builtins.float | None = ...,
+        spreads: _abc.Iterable[Global___Spread] | None = ...,
+        estimated: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_buffers_gb", b"_buffers_gb", "_compute_share", b"_compute_share", "_compute_share_high", b"_compute_share_high", "_compute_share_low", b"_compute_share_low", "_epochs", b"_epochs", "_fixed_s", b"_fixed_s", "_host_ram_bytes_per_parameter", b"_host_ram_bytes_per_parameter", "_host_ram_per_extra_card_gb", b"_host_ram_per_extra_card_gb", "_id", b"_id", "_name", b"_name", "_notes", b"_notes", "_parameters", b"_parameters", "_per_sample_gb", b"_per_sample_gb", "_per_sample_s", b"_per_sample_s", "_precision", b"_precision", "_preparation_expected_h", b"_preparation_expected_h", "_preparation_high_h", b"_preparation_high_h", "_preparation_low_h", b"_preparation_low_h", "_reference_card_id", b"_reference_card_id", "_reference_tflops", b"_reference_tflops", "_reserve_gb", b"_reserve_gb", "_samples", b"_samples", "_weights_gb", b"_weights_gb", "buffers_gb", b"buffers_gb", "compute_share", b"compute_share", "compute_share_high", b"compute_share_high", "compute_share_low", b"compute_share_low", "epochs", b"epochs", "fixed_s", b"fixed_s", "host_ram_bytes_per_parameter", b"host_ram_bytes_per_parameter", "host_ram_per_extra_card_gb", b"host_ram_per_extra_card_gb", "id", b"id", "name", b"name", "notes", b"notes", "parameters", b"parameters", "per_sample_gb", b"per_sample_gb", "per_sample_s", b"per_sample_s", "power_curve", b"power_curve", "precision", b"precision", "preparation_expected_h", b"preparation_expected_h", "preparation_high_h", b"preparation_high_h", "preparation_low_h", b"preparation_low_h", "reference_card_id", b"reference_card_id", "reference_tflops", b"reference_tflops", "reserve_gb", b"reserve_gb", "samples", b"samples", "weights_gb", b"weights_gb"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_buffers_gb", b"_buffers_gb", "_checkpointing", b"_checkpointing", "_compute_share", b"_compute_share", "_compute_share_high", b"_compute_share_high", "_compute_share_low", b"_compute_share_low", "_epochs", b"_epochs", "_fixed_s", b"_fixed_s", "_flash_attention", b"_flash_attention", "_gradient_accumulation", b"_gradient_accumulation", "_host_ram_bytes_per_parameter", b"_host_ram_bytes_per_parameter", "_host_ram_per_card_gb", b"_host_ram_per_card_gb", "_host_ram_per_extra_card_gb", b"_host_ram_per_extra_card_gb", "_id", b"_id", "_name", b"_name", "_notes", b"_notes", "_offload", b"_offload", "_optimizer_s", b"_optimizer_s", "_parameters", b"_parameters", "_per_sample_gb", b"_per_sample_gb", "_per_sample_s", b"_per_sample_s", "_precision", b"_precision", "_preparation_expected_h", b"_preparation_expected_h", "_preparation_high_h", b"_preparation_high_h", "_preparation_low_h", b"_preparation_low_h", "_reference_card_id", b"_reference_card_id", "_reference_host_bandwidth_gb_s", b"_reference_host_bandwidth_gb_s", "_reference_pcie_gen", b"_reference_pcie_gen", "_reference_tflops", b"_reference_tflops", "_reserve_gb", b"_reserve_gb", "_samples", b"_samples", "_seq_len", b"_seq_len", "_sharded_gb", b"_sharded_gb", "_weights_gb", b"_weights_gb", "_zero_init", b"_zero_init", "_zero_stage", b"_zero_stage", "assumptions", b"assumptions", "buffers_gb", b"buffers_gb", "checkpointing", b"checkpointing", "compute_share", b"compute_share", "compute_share_high", b"compute_share_high", "compute_share_low", b"compute_share_low", "epochs", b"epochs", "fixed_s", b"fixed_s", "flash_attention", b"flash_attention", "gradient_accumulation", b"gradient_accumulation", "host_ram_bytes_per_parameter", b"host_ram_bytes_per_parameter", "host_ram_per_card_gb", b"host_ram_per_card_gb", "host_ram_per_extra_card_gb", b"host_ram_per_extra_card_gb", "id", b"id", "model", b"model", "name", b"name", "notes", b"notes", "offload", b"offload", "optimizer_s", b"optimizer_s", "parameters", b"parameters", "per_sample_gb", b"per_sample_gb", "per_sample_s", b"per_sample_s", "power_curve", b"power_curve", "precision", b"precision", "preparation_expected_h", b"preparation_expected_h", "preparation_high_h", b"preparation_high_h", "preparation_low_h", b"preparation_low_h", "reference_card_id", b"reference_card_id", "reference_host_bandwidth_gb_s", b"reference_host_bandwidth_gb_s", "reference_pcie_gen", b"reference_pcie_gen", "reference_tflops", b"reference_tflops", "reserve_gb", b"reserve_gb", "samples", b"samples", "seq_len", b"seq_len", "sharded_gb", b"sharded_gb", "weights_gb", b"weights_gb", "zero_init", b"zero_init", "zero_stage", b"zero_stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_buffers_gb", b"_buffers_gb", "_compute_share", b"_compute_share", "_compute_share_high", b"_compute_share_high", "_compute_share_low", b"_compute_share_low", "_epochs", b"_epochs", "_fixed_s", b"_fixed_s", "_host_ram_bytes_per_parameter", b"_host_ram_bytes_per_parameter", "_host_ram_per_extra_card_gb", b"_host_ram_per_extra_card_gb", "_id", b"_id", "_name", b"_name", "_notes", b"_notes", "_parameters", b"_parameters", "_per_sample_gb", b"_per_sample_gb", "_per_sample_s", b"_per_sample_s", "_precision", b"_precision", "_preparation_expected_h", b"_preparation_expected_h", "_preparation_high_h", b"_preparation_high_h", "_preparation_low_h", b"_preparation_low_h", "_reference_card_id", b"_reference_card_id", "_reference_tflops", b"_reference_tflops", "_reserve_gb", b"_reserve_gb", "_samples", b"_samples", "_weights_gb", b"_weights_gb", "buffers_gb", b"buffers_gb", "card_scaling", b"card_scaling", "compute_share", b"compute_share", "compute_share_high", b"compute_share_high", "compute_share_low", b"compute_share_low", "epochs", b"epochs", "fixed_s", b"fixed_s", "host_ram_bytes_per_parameter", b"host_ram_bytes_per_parameter", "host_ram_per_extra_card_gb", b"host_ram_per_extra_card_gb", "id", b"id", "measured_steps", b"measured_steps", "name", b"name", "notes", b"notes", "parameters", b"parameters", "per_sample_gb", b"per_sample_gb", "per_sample_s", b"per_sample_s", "power_curve", b"power_curve", "precision", b"precision", "preparation_expected_h", b"preparation_expected_h", "preparation_high_h", b"preparation_high_h", "preparation_low_h", b"preparation_low_h", "provenance", b"provenance", "reference_card_id", b"reference_card_id", "reference_tflops", b"reference_tflops", "reserve_gb", b"reserve_gb", "samples", b"samples", "weights_gb", b"weights_gb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_buffers_gb", b"_buffers_gb", "_checkpointing", b"_checkpointing", "_compute_share", b"_compute_share", "_compute_share_high", b"_compute_share_high", "_compute_share_low", b"_compute_share_low", "_epochs", b"_epochs", "_fixed_s", b"_fixed_s", "_flash_attention", b"_flash_attention", "_gradient_accumulation", b"_gradient_accumulation", "_host_ram_bytes_per_parameter", b"_host_ram_bytes_per_parameter", "_host_ram_per_card_gb", b"_host_ram_per_card_gb", "_host_ram_per_extra_card_gb", b"_host_ram_per_extra_card_gb", "_id", b"_id", "_name", b"_name", "_notes", b"_notes", "_offload", b"_offload", "_optimizer_s", b"_optimizer_s", "_parameters", b"_parameters", "_per_sample_gb", b"_per_sample_gb", "_per_sample_s", b"_per_sample_s", "_precision", b"_precision", "_preparation_expected_h", b"_preparation_expected_h", "_preparation_high_h", b"_preparation_high_h", "_preparation_low_h", b"_preparation_low_h", "_reference_card_id", b"_reference_card_id", "_reference_host_bandwidth_gb_s", b"_reference_host_bandwidth_gb_s", "_reference_pcie_gen", b"_reference_pcie_gen", "_reference_tflops", b"_reference_tflops", "_reserve_gb", b"_reserve_gb", "_samples", b"_samples", "_seq_len", b"_seq_len", "_sharded_gb", b"_sharded_gb", "_weights_gb", b"_weights_gb", "_zero_init", b"_zero_init", "_zero_stage", b"_zero_stage", "assumptions", b"assumptions", "buffers_gb", b"buffers_gb", "card_scaling", b"card_scaling", "checkpointing", b"checkpointing", "compute_share", b"compute_share", "compute_share_high", b"compute_share_high", "compute_share_low", b"compute_share_low", "epochs", b"epochs", "estimated", b"estimated", "fixed_s", b"fixed_s", "flash_attention", b"flash_attention", "gradient_accumulation", b"gradient_accumulation", "host_ram_bytes_per_parameter", b"host_ram_bytes_per_parameter", "host_ram_per_card_gb", b"host_ram_per_card_gb", "host_ram_per_extra_card_gb", b"host_ram_per_extra_card_gb", "id", b"id", "measured_steps", b"measured_steps", "model", b"model", "name", b"name", "notes", b"notes", "offload", b"offload", "optimizer_s", b"optimizer_s", "parameters", b"parameters", "per_sample_gb", b"per_sample_gb", "per_sample_s", b"per_sample_s", "power_curve", b"power_curve", "precision", b"precision", "preparation_expected_h", b"preparation_expected_h", "preparation_high_h", b"preparation_high_h", "preparation_low_h", b"preparation_low_h", "provenance", b"provenance", "reference_card_id", b"reference_card_id", "reference_host_bandwidth_gb_s", b"reference_host_bandwidth_gb_s", "reference_pcie_gen", b"reference_pcie_gen", "reference_tflops", b"reference_tflops", "reserve_gb", b"reserve_gb", "samples", b"samples", "seq_len", b"seq_len", "sharded_gb", b"sharded_gb", "spreads", b"spreads", "weights_gb", b"weights_gb", "zero_init", b"zero_init", "zero_stage", b"zero_stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__buffers_gb: _TypeAlias = _typing.Literal["buffers_gb"]  # noqa: Y015
     _WhichOneofArgType__buffers_gb: _TypeAlias = _typing.Literal["_buffers_gb", b"_buffers_gb"]  # noqa: Y015
+    _WhichOneofReturnType__checkpointing: _TypeAlias = _typing.Literal["checkpointing"]  # noqa: Y015
+    _WhichOneofArgType__checkpointing: _TypeAlias = _typing.Literal["_checkpointing", b"_checkpointing"]  # noqa: Y015
     _WhichOneofReturnType__compute_share: _TypeAlias = _typing.Literal["compute_share"]  # noqa: Y015
     _WhichOneofArgType__compute_share: _TypeAlias = _typing.Literal["_compute_share", b"_compute_share"]  # noqa: Y015
     _WhichOneofReturnType__compute_share_high: _TypeAlias = _typing.Literal["compute_share_high"]  # noqa: Y015
@@ -1051,8 +1528,14 @@ class Workload(_message.Message):
     _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
     _WhichOneofReturnType__fixed_s: _TypeAlias = _typing.Literal["fixed_s"]  # noqa: Y015
     _WhichOneofArgType__fixed_s: _TypeAlias = _typing.Literal["_fixed_s", b"_fixed_s"]  # noqa: Y015
+    _WhichOneofReturnType__flash_attention: _TypeAlias = _typing.Literal["flash_attention"]  # noqa: Y015
+    _WhichOneofArgType__flash_attention: _TypeAlias = _typing.Literal["_flash_attention", b"_flash_attention"]  # noqa: Y015
+    _WhichOneofReturnType__gradient_accumulation: _TypeAlias = _typing.Literal["gradient_accumulation"]  # noqa: Y015
+    _WhichOneofArgType__gradient_accumulation: _TypeAlias = _typing.Literal["_gradient_accumulation", b"_gradient_accumulation"]  # noqa: Y015
     _WhichOneofReturnType__host_ram_bytes_per_parameter: _TypeAlias = _typing.Literal["host_ram_bytes_per_parameter"]  # noqa: Y015
     _WhichOneofArgType__host_ram_bytes_per_parameter: _TypeAlias = _typing.Literal["_host_ram_bytes_per_parameter", b"_host_ram_bytes_per_parameter"]  # noqa: Y015
+    _WhichOneofReturnType__host_ram_per_card_gb: _TypeAlias = _typing.Literal["host_ram_per_card_gb"]  # noqa: Y015
+    _WhichOneofArgType__host_ram_per_card_gb: _TypeAlias = _typing.Literal["_host_ram_per_card_gb", b"_host_ram_per_card_gb"]  # noqa: Y015
     _WhichOneofReturnType__host_ram_per_extra_card_gb: _TypeAlias = _typing.Literal["host_ram_per_extra_card_gb"]  # noqa: Y015
     _WhichOneofArgType__host_ram_per_extra_card_gb: _TypeAlias = _typing.Literal["_host_ram_per_extra_card_gb", b"_host_ram_per_extra_card_gb"]  # noqa: Y015
     _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
@@ -1061,6 +1544,10 @@ class Workload(_message.Message):
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__notes: _TypeAlias = _typing.Literal["notes"]  # noqa: Y015
     _WhichOneofArgType__notes: _TypeAlias = _typing.Literal["_notes", b"_notes"]  # noqa: Y015
+    _WhichOneofReturnType__offload: _TypeAlias = _typing.Literal["offload"]  # noqa: Y015
+    _WhichOneofArgType__offload: _TypeAlias = _typing.Literal["_offload", b"_offload"]  # noqa: Y015
+    _WhichOneofReturnType__optimizer_s: _TypeAlias = _typing.Literal["optimizer_s"]  # noqa: Y015
+    _WhichOneofArgType__optimizer_s: _TypeAlias = _typing.Literal["_optimizer_s", b"_optimizer_s"]  # noqa: Y015
     _WhichOneofReturnType__parameters: _TypeAlias = _typing.Literal["parameters"]  # noqa: Y015
     _WhichOneofArgType__parameters: _TypeAlias = _typing.Literal["_parameters", b"_parameters"]  # noqa: Y015
     _WhichOneofReturnType__per_sample_gb: _TypeAlias = _typing.Literal["per_sample_gb"]  # noqa: Y015
@@ -1077,16 +1564,30 @@ class Workload(_message.Message):
     _WhichOneofArgType__preparation_low_h: _TypeAlias = _typing.Literal["_preparation_low_h", b"_preparation_low_h"]  # noqa: Y015
     _WhichOneofReturnType__reference_card_id: _TypeAlias = _typing.Literal["reference_card_id"]  # noqa: Y015
     _WhichOneofArgType__reference_card_id: _TypeAlias = _typing.Literal["_reference_card_id", b"_reference_card_id"]  # noqa: Y015
+    _WhichOneofReturnType__reference_host_bandwidth_gb_s: _TypeAlias = _typing.Literal["reference_host_bandwidth_gb_s"]  # noqa: Y015
+    _WhichOneofArgType__reference_host_bandwidth_gb_s: _TypeAlias = _typing.Literal["_reference_host_bandwidth_gb_s", b"_reference_host_bandwidth_gb_s"]  # noqa: Y015
+    _WhichOneofReturnType__reference_pcie_gen: _TypeAlias = _typing.Literal["reference_pcie_gen"]  # noqa: Y015
+    _WhichOneofArgType__reference_pcie_gen: _TypeAlias = _typing.Literal["_reference_pcie_gen", b"_reference_pcie_gen"]  # noqa: Y015
     _WhichOneofReturnType__reference_tflops: _TypeAlias = _typing.Literal["reference_tflops"]  # noqa: Y015
     _WhichOneofArgType__reference_tflops: _TypeAlias = _typing.Literal["_reference_tflops", b"_reference_tflops"]  # noqa: Y015
     _WhichOneofReturnType__reserve_gb: _TypeAlias = _typing.Literal["reserve_gb"]  # noqa: Y015
     _WhichOneofArgType__reserve_gb: _TypeAlias = _typing.Literal["_reserve_gb", b"_reserve_gb"]  # noqa: Y015
     _WhichOneofReturnType__samples: _TypeAlias = _typing.Literal["samples"]  # noqa: Y015
     _WhichOneofArgType__samples: _TypeAlias = _typing.Literal["_samples", b"_samples"]  # noqa: Y015
+    _WhichOneofReturnType__seq_len: _TypeAlias = _typing.Literal["seq_len"]  # noqa: Y015
+    _WhichOneofArgType__seq_len: _TypeAlias = _typing.Literal["_seq_len", b"_seq_len"]  # noqa: Y015
+    _WhichOneofReturnType__sharded_gb: _TypeAlias = _typing.Literal["sharded_gb"]  # noqa: Y015
+    _WhichOneofArgType__sharded_gb: _TypeAlias = _typing.Literal["_sharded_gb", b"_sharded_gb"]  # noqa: Y015
     _WhichOneofReturnType__weights_gb: _TypeAlias = _typing.Literal["weights_gb"]  # noqa: Y015
     _WhichOneofArgType__weights_gb: _TypeAlias = _typing.Literal["_weights_gb", b"_weights_gb"]  # noqa: Y015
+    _WhichOneofReturnType__zero_init: _TypeAlias = _typing.Literal["zero_init"]  # noqa: Y015
+    _WhichOneofArgType__zero_init: _TypeAlias = _typing.Literal["_zero_init", b"_zero_init"]  # noqa: Y015
+    _WhichOneofReturnType__zero_stage: _TypeAlias = _typing.Literal["zero_stage"]  # noqa: Y015
+    _WhichOneofArgType__zero_stage: _TypeAlias = _typing.Literal["_zero_stage", b"_zero_stage"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__buffers_gb) -> _WhichOneofReturnType__buffers_gb | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__checkpointing) -> _WhichOneofReturnType__checkpointing | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__compute_share) -> _WhichOneofReturnType__compute_share | None: ...
     @_typing.overload
@@ -1098,7 +1599,13 @@ class Workload(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fixed_s) -> _WhichOneofReturnType__fixed_s | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flash_attention) -> _WhichOneofReturnType__flash_attention | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_accumulation) -> _WhichOneofReturnType__gradient_accumulation | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__host_ram_bytes_per_parameter) -> _WhichOneofReturnType__host_ram_bytes_per_parameter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host_ram_per_card_gb) -> _WhichOneofReturnType__host_ram_per_card_gb | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__host_ram_per_extra_card_gb) -> _WhichOneofReturnType__host_ram_per_extra_card_gb | None: ...
     @_typing.overload
@@ -1107,6 +1614,10 @@ class Workload(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__notes) -> _WhichOneofReturnType__notes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__offload) -> _WhichOneofReturnType__offload | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__optimizer_s) -> _WhichOneofReturnType__optimizer_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parameters) -> _WhichOneofReturnType__parameters | None: ...
     @_typing.overload
@@ -1124,13 +1635,25 @@ class Workload(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_card_id) -> _WhichOneofReturnType__reference_card_id | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_host_bandwidth_gb_s) -> _WhichOneofReturnType__reference_host_bandwidth_gb_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_pcie_gen) -> _WhichOneofReturnType__reference_pcie_gen | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_tflops) -> _WhichOneofReturnType__reference_tflops | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reserve_gb) -> _WhichOneofReturnType__reserve_gb | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__samples) -> _WhichOneofReturnType__samples | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seq_len) -> _WhichOneofReturnType__seq_len | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sharded_gb) -> _WhichOneofReturnType__sharded_gb | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__weights_gb) -> _WhichOneofReturnType__weights_gb | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zero_init) -> _WhichOneofReturnType__zero_init | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zero_stage) -> _WhichOneofReturnType__zero_stage | None: ...
 
 Global___Workload: _TypeAlias = Workload  # noqa: Y015
 

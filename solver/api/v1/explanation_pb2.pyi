@@ -700,6 +700,8 @@ class FigureRange(_message.Message):
     ABOVE_FIELD_NUMBER: _builtins.int
     NOTHING_BELOW_FIELD_NUMBER: _builtins.int
     NOTHING_ABOVE_FIELD_NUMBER: _builtins.int
+    INTERVAL_LOW_FIELD_NUMBER: _builtins.int
+    INTERVAL_HIGH_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field of the workload."""
     unit: _builtins.str
@@ -716,6 +718,10 @@ class FigureRange(_message.Message):
     """Whether nothing fits below."""
     nothing_above: _builtins.bool
     """Whether nothing fits above."""
+    interval_low: _builtins.float
+    """Low end that the workload itself gives the figure; absent: it gives none."""
+    interval_high: _builtins.float
+    """High end that the workload itself gives the figure; absent: it gives none."""
     @_builtins.property
     def below(self) -> Global___Rig:
         """The answer one step below."""
@@ -737,15 +743,21 @@ class FigureRange(_message.Message):
         above: Global___Rig | None = ...,
         nothing_below: _builtins.bool | None = ...,
         nothing_above: _builtins.bool | None = ...,
+        interval_low: _builtins.float | None = ...,
+        interval_high: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "_high", b"_high", "_low", b"_low", "_nothing_above", b"_nothing_above", "_nothing_below", b"_nothing_below", "_step", b"_step", "_today", b"_today", "_unit", b"_unit", "above", b"above", "below", b"below", "field", b"field", "high", b"high", "low", b"low", "nothing_above", b"nothing_above", "nothing_below", b"nothing_below", "step", b"step", "today", b"today", "unit", b"unit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "_high", b"_high", "_interval_high", b"_interval_high", "_interval_low", b"_interval_low", "_low", b"_low", "_nothing_above", b"_nothing_above", "_nothing_below", b"_nothing_below", "_step", b"_step", "_today", b"_today", "_unit", b"_unit", "above", b"above", "below", b"below", "field", b"field", "high", b"high", "interval_high", b"interval_high", "interval_low", b"interval_low", "low", b"low", "nothing_above", b"nothing_above", "nothing_below", b"nothing_below", "step", b"step", "today", b"today", "unit", b"unit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "_high", b"_high", "_low", b"_low", "_nothing_above", b"_nothing_above", "_nothing_below", b"_nothing_below", "_step", b"_step", "_today", b"_today", "_unit", b"_unit", "above", b"above", "below", b"below", "field", b"field", "high", b"high", "low", b"low", "nothing_above", b"nothing_above", "nothing_below", b"nothing_below", "step", b"step", "today", b"today", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "_high", b"_high", "_interval_high", b"_interval_high", "_interval_low", b"_interval_low", "_low", b"_low", "_nothing_above", b"_nothing_above", "_nothing_below", b"_nothing_below", "_step", b"_step", "_today", b"_today", "_unit", b"_unit", "above", b"above", "below", b"below", "field", b"field", "high", b"high", "interval_high", b"interval_high", "interval_low", b"interval_low", "low", b"low", "nothing_above", b"nothing_above", "nothing_below", b"nothing_below", "step", b"step", "today", b"today", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__field: _TypeAlias = _typing.Literal["field"]  # noqa: Y015
     _WhichOneofArgType__field: _TypeAlias = _typing.Literal["_field", b"_field"]  # noqa: Y015
     _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
     _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__interval_high: _TypeAlias = _typing.Literal["interval_high"]  # noqa: Y015
+    _WhichOneofArgType__interval_high: _TypeAlias = _typing.Literal["_interval_high", b"_interval_high"]  # noqa: Y015
+    _WhichOneofReturnType__interval_low: _TypeAlias = _typing.Literal["interval_low"]  # noqa: Y015
+    _WhichOneofArgType__interval_low: _TypeAlias = _typing.Literal["_interval_low", b"_interval_low"]  # noqa: Y015
     _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
     _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
     _WhichOneofReturnType__nothing_above: _TypeAlias = _typing.Literal["nothing_above"]  # noqa: Y015
@@ -762,6 +774,10 @@ class FigureRange(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__field) -> _WhichOneofReturnType__field | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_high) -> _WhichOneofReturnType__interval_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_low) -> _WhichOneofReturnType__interval_low | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
     @_typing.overload

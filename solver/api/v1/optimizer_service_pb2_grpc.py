@@ -80,6 +80,11 @@ class OptimizerServiceStub:
                 request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemRequest.SerializeToString,
                 response_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemResponse.FromString,
                 _registered_method=True)
+        self.StopSearch = channel.unary_unary(
+                '/solver.api.v1.OptimizerService/StopSearch',
+                request_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchRequest.SerializeToString,
+                response_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchResponse.FromString,
+                _registered_method=True)
 
 
 class OptimizerServiceServicer:
@@ -150,6 +155,14 @@ class OptimizerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StopSearch(self, request, context):
+        """End the search of another call early: that call then answers with the best plan found so far, or what it has proved
+        so far, as if its time were over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OptimizerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -197,6 +210,11 @@ def add_OptimizerServiceServicer_to_server(servicer, server):
                     servicer.ValidateProblem,
                     request_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemRequest.FromString,
                     response_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemResponse.SerializeToString,
+            ),
+            'StopSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopSearch,
+                    request_deserializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchRequest.FromString,
+                    response_serializer=solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -443,6 +461,33 @@ class OptimizerService:
             '/solver.api.v1.OptimizerService/ValidateProblem',
             solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemRequest.SerializeToString,
             solver_dot_api_dot_v1_dot_optimizer__service__pb2.ValidateProblemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solver.api.v1.OptimizerService/StopSearch',
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchRequest.SerializeToString,
+            solver_dot_api_dot_v1_dot_optimizer__service__pb2.StopSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

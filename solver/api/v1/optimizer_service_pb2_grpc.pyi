@@ -55,6 +55,10 @@ class OptimizerServiceStub:
     """The workloads of a catalogue."""
     ValidateProblem: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.ValidateProblemRequest, _optimizer_service_pb2.ValidateProblemResponse]
     """Whether a question is well formed, with every fault found; nothing is solved."""
+    StopSearch: _grpc.UnaryUnaryMultiCallable[_optimizer_service_pb2.StopSearchRequest, _optimizer_service_pb2.StopSearchResponse]
+    """End the search of another call early: that call then answers with the best plan found so far, or what it has proved
+    so far, as if its time were over.
+    """
 
 @_typing.type_check_only
 class OptimizerServiceAsyncStub(OptimizerServiceStub):
@@ -81,6 +85,10 @@ class OptimizerServiceAsyncStub(OptimizerServiceStub):
     """The workloads of a catalogue."""
     ValidateProblem: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.ValidateProblemRequest, _optimizer_service_pb2.ValidateProblemResponse]  # type: ignore[assignment]
     """Whether a question is well formed, with every fault found; nothing is solved."""
+    StopSearch: _aio.UnaryUnaryMultiCallable[_optimizer_service_pb2.StopSearchRequest, _optimizer_service_pb2.StopSearchResponse]  # type: ignore[assignment]
+    """End the search of another call early: that call then answers with the best plan found so far, or what it has proved
+    so far, as if its time were over.
+    """
 
 class OptimizerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Which GPU rig to buy: the best one within the limits, with a proof."""
@@ -158,5 +166,15 @@ class OptimizerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_optimizer_service_pb2.ValidateProblemResponse, _abc.Awaitable[_optimizer_service_pb2.ValidateProblemResponse]]:
         """Whether a question is well formed, with every fault found; nothing is solved."""
+
+    @_abc_1.abstractmethod
+    def StopSearch(
+        self,
+        request: _optimizer_service_pb2.StopSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_optimizer_service_pb2.StopSearchResponse, _abc.Awaitable[_optimizer_service_pb2.StopSearchResponse]]:
+        """End the search of another call early: that call then answers with the best plan found so far, or what it has proved
+        so far, as if its time were over.
+        """
 
 def add_OptimizerServiceServicer_to_server(servicer: OptimizerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

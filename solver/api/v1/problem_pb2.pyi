@@ -54,6 +54,34 @@ GOAL_COST: Goal.ValueType  # 4
 """Lowest cost, then larger batch, shorter epoch."""
 Global___Goal: _TypeAlias = Goal  # noqa: Y015
 
+class _Confidence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConfidenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confidence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFIDENCE_UNSPECIFIED: _Confidence.ValueType  # 0
+    """Not said: expected."""
+    CONFIDENCE_LOW: _Confidence.ValueType  # 1
+    """Least memory, shortest times."""
+    CONFIDENCE_EXPECTED: _Confidence.ValueType  # 2
+    """The expected figures."""
+    CONFIDENCE_HIGH: _Confidence.ValueType  # 3
+    """Most memory, longest times: the batch that surely fits, the time that surely suffices."""
+
+class Confidence(_Confidence, metaclass=_ConfidenceEnumTypeWrapper):
+    """Which end of the workload's intervals is planned on."""
+
+CONFIDENCE_UNSPECIFIED: Confidence.ValueType  # 0
+"""Not said: expected."""
+CONFIDENCE_LOW: Confidence.ValueType  # 1
+"""Least memory, shortest times."""
+CONFIDENCE_EXPECTED: Confidence.ValueType  # 2
+"""The expected figures."""
+CONFIDENCE_HIGH: Confidence.ValueType  # 3
+"""Most memory, longest times: the batch that surely fits, the time that surely suffices."""
+Global___Confidence: _TypeAlias = Confidence  # noqa: Y015
+
 @_typing.final
 class Limits(_message.Message):
     """What the answer must keep to. An absent limit does not bind."""
@@ -225,12 +253,15 @@ class Problem(_message.Message):
     PLATFORMS_FIELD_NUMBER: _builtins.int
     CATALOG_ID_FIELD_NUMBER: _builtins.int
     CATALOG_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     goal: Global___Goal.ValueType
     """What is best; batch if absent."""
     workload_id: _builtins.str
     """The workload of that id; guide-6b if neither this nor `workload` is given. NOT_FOUND if there is none."""
     catalog_id: _builtins.str
     """Which of the server's catalogues; its default if absent. NOT_FOUND if there is none of that name."""
+    confidence: Global___Confidence.ValueType
+    """Which end of the workload's intervals is planned on; expected if absent."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What the answer must keep to."""
@@ -280,19 +311,24 @@ class Problem(_message.Message):
         platforms: _abc.Iterable[_catalog_pb2.Platform] | None = ...,
         catalog_id: _builtins.str | None = ...,
         catalog: _catalog_pb2.Catalog | None = ...,
+        confidence: Global___Confidence.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_catalog_id", b"_catalog_id", "_goal", b"_goal", "_workload_id", b"_workload_id", "catalog", b"catalog", "catalog_id", b"catalog_id", "goal", b"goal", "limits", b"limits", "site", b"site", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_catalog_id", b"_catalog_id", "_confidence", b"_confidence", "_goal", b"_goal", "_workload_id", b"_workload_id", "catalog", b"catalog", "catalog_id", b"catalog_id", "confidence", b"confidence", "goal", b"goal", "limits", b"limits", "site", b"site", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_catalog_id", b"_catalog_id", "_goal", b"_goal", "_workload_id", b"_workload_id", "cards", b"cards", "catalog", b"catalog", "catalog_id", b"catalog_id", "goal", b"goal", "limits", b"limits", "offers", b"offers", "platforms", b"platforms", "prices", b"prices", "site", b"site", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_catalog_id", b"_catalog_id", "_confidence", b"_confidence", "_goal", b"_goal", "_workload_id", b"_workload_id", "cards", b"cards", "catalog", b"catalog", "catalog_id", b"catalog_id", "confidence", b"confidence", "goal", b"goal", "limits", b"limits", "offers", b"offers", "platforms", b"platforms", "prices", b"prices", "site", b"site", "workload", b"workload", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__catalog_id: _TypeAlias = _typing.Literal["catalog_id"]  # noqa: Y015
     _WhichOneofArgType__catalog_id: _TypeAlias = _typing.Literal["_catalog_id", b"_catalog_id"]  # noqa: Y015
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__goal: _TypeAlias = _typing.Literal["goal"]  # noqa: Y015
     _WhichOneofArgType__goal: _TypeAlias = _typing.Literal["_goal", b"_goal"]  # noqa: Y015
     _WhichOneofReturnType__workload_id: _TypeAlias = _typing.Literal["workload_id"]  # noqa: Y015
     _WhichOneofArgType__workload_id: _TypeAlias = _typing.Literal["_workload_id", b"_workload_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__catalog_id) -> _WhichOneofReturnType__catalog_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__goal) -> _WhichOneofReturnType__goal | None: ...
     @_typing.overload

@@ -119,29 +119,37 @@ class Interval(_message.Message):
     LOW_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
     HIGH_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     low: _builtins.float
     """Low."""
     expected: _builtins.float
     """Expected."""
     high: _builtins.float
     """High."""
+    basis: _catalog_pb2.Tag.ValueType
+    """How far the figure is trusted."""
     def __init__(
         self,
         *,
         low: _builtins.float | None = ...,
         expected: _builtins.float | None = ...,
         high: _builtins.float | None = ...,
+        basis: _catalog_pb2.Tag.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected", b"_expected", "_high", b"_high", "_low", b"_low", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_basis", b"_basis", "_expected", b"_expected", "_high", b"_high", "_low", b"_low", "basis", b"basis", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected", b"_expected", "_high", b"_high", "_low", b"_low", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_basis", b"_basis", "_expected", b"_expected", "_high", b"_high", "_low", b"_low", "basis", b"basis", "expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__basis: _TypeAlias = _typing.Literal["basis"]  # noqa: Y015
+    _WhichOneofArgType__basis: _TypeAlias = _typing.Literal["_basis", b"_basis"]  # noqa: Y015
     _WhichOneofReturnType__expected: _TypeAlias = _typing.Literal["expected"]  # noqa: Y015
     _WhichOneofArgType__expected: _TypeAlias = _typing.Literal["_expected", b"_expected"]  # noqa: Y015
     _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
     _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
     _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
     _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__basis) -> _WhichOneofReturnType__basis | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected) -> _WhichOneofReturnType__expected | None: ...
     @_typing.overload
@@ -368,6 +376,9 @@ class Plan(_message.Message):
     SPEED_SHARE_FIELD_NUMBER: _builtins.int
     SOCKET_W_FIELD_NUMBER: _builtins.int
     LONG_LOAD_W_FIELD_NUMBER: _builtins.int
+    MICRO_BATCH_RANGE_FIELD_NUMBER: _builtins.int
+    CARD_MEMORY_GB_FIELD_NUMBER: _builtins.int
+    HOST_MEMORY_GB_FIELD_NUMBER: _builtins.int
     card_id: _builtins.str
     """The card."""
     card_name: _builtins.str
@@ -428,6 +439,18 @@ class Plan(_message.Message):
     def training_hours(self) -> Global___Interval:
         """Hours of all epochs, preparation included."""
 
+    @_builtins.property
+    def micro_batch_range(self) -> Global___Interval:
+        """Samples that fit a card at all ends of the memory figures."""
+
+    @_builtins.property
+    def card_memory_gb(self) -> Global___Interval:
+        """Memory of each card that this micro-batch takes, GB."""
+
+    @_builtins.property
+    def host_memory_gb(self) -> Global___Interval:
+        """Host memory, GB."""
+
     def __init__(
         self,
         *,
@@ -456,10 +479,13 @@ class Plan(_message.Message):
         speed_share: _builtins.float | None = ...,
         socket_w: _builtins.float | None = ...,
         long_load_w: _builtins.float | None = ...,
+        micro_batch_range: Global___Interval | None = ...,
+        card_memory_gb: Global___Interval | None = ...,
+        host_memory_gb: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_memory_gb", b"card_memory_gb", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_memory_gb", b"host_memory_gb", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "micro_batch_range", b"micro_batch_range", "nvlink_pairs", b"nvlink_pairs", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "nvlink_pairs", b"nvlink_pairs", "order", b"order", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_heat_w", b"_heat_w", "_host_ram_gb", b"_host_ram_gb", "_long_load_w", b"_long_load_w", "_micro_batch", b"_micro_batch", "_nvlink_pairs", b"_nvlink_pairs", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_psu_load_percent", b"_psu_load_percent", "_socket_w", b"_socket_w", "_speed_share", b"_speed_share", "_steps_per_epoch", b"_steps_per_epoch", "_tdp_w", b"_tdp_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_memory_gb", b"card_memory_gb", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "heat_w", b"heat_w", "host_memory_gb", b"host_memory_gb", "host_ram_gb", b"host_ram_gb", "long_load_w", b"long_load_w", "micro_batch", b"micro_batch", "micro_batch_range", b"micro_batch_range", "nvlink_pairs", b"nvlink_pairs", "order", b"order", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "preparation_hours", b"preparation_hours", "psu_load_percent", b"psu_load_percent", "socket_w", b"socket_w", "speed_share", b"speed_share", "step_seconds", b"step_seconds", "steps_per_epoch", b"steps_per_epoch", "tdp_w", b"tdp_w", "total_batch", b"total_batch", "training_hours", b"training_hours", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__card_count: _TypeAlias = _typing.Literal["card_count"]  # noqa: Y015
     _WhichOneofArgType__card_count: _TypeAlias = _typing.Literal["_card_count", b"_card_count"]  # noqa: Y015

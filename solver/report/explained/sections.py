@@ -20,6 +20,7 @@ from solver.domain.explanation import (
     Relaxation,
     Rig,
 )
+from solver.domain.language import say
 from solver.domain.units import MIB_PER_GB
 from solver.report.explained.words import (
     AXIS_WORDS,
@@ -170,12 +171,31 @@ def _figures(figures: Sequence[FigureRange], told: Teller) -> Section:
         low = "any" if one.low is None else number(one.low * scale, digits)
         high = "any" if one.high is None else number(one.high * scale, digits)
         name = FIGURE_WORDS.get(one.field, one.field) + (f", {unit}" if unit else "")
-        rows.append((name, number(one.today * scale, digits), low, high, *_outside(one, told)))
+        own = [] if one.interval_low is None or one.interval_high is None else [one.interval_low, one.interval_high]
+        interval = (
+            say("{low} to {high}", low=number(own[0] * scale, digits), high=number(own[1] * scale, digits))
+            if own
+            else ""
+        )
+        rows.append((name, number(one.today * scale, digits), interval, _verdict(one), low, high, *_outside(one, told)))
     return Section(
         "uncertain figures of the workload: the plan stays while each is between",
-        ("figure", "today", "from", "to", "below", "above"),
+        ("figure", "today", "its interval", "over all of it", "from", "to", "below", "above"),
         rows,
     )
+
+
+def _verdict(one: FigureRange) -> str:
+    """Whether the plan is the same over the whole interval that the workload gives a figure."""
+    if one.interval_low is None or one.interval_high is None:
+        return ""
+    below = one.low is not None and one.interval_low < one.low
+    above = one.high is not None and one.interval_high > one.high
+    if below and above:
+        return say("flips below and above")
+    if below or above:
+        return say("flips below") if below else say("flips above")
+    return say("stays")
 
 
 def alternatives_section(alternatives: Sequence[Alternative]) -> Section:

@@ -1,0 +1,51 @@
+"""What every record is made of: plain frozen fields, ids and texts, and an interval with its tag.
+
+Modify this module when all records change; what a record says stands in records.py, shape.py and plan.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """A plain frozen record: unknown fields refused, nothing converted silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def known_keys(record: type[BaseModel], path: str = "") -> dict[str, tuple[str, ...]]:
+    """The field names of a record and of every record inside it, by dotted path without list positions."""
+    found = {path: tuple(record.model_fields)}
+    for name, field in record.model_fields.items():
+        for inner in _records_in(field.annotation):
+            found.update(known_keys(inner, f"{path}.{name}" if path else name))
+    return found
+
+
+def _records_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for argument in get_args(annotation) for record in _records_in(argument)]
+
+
+Id = Annotated[str, Field(strict=True, min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Text = Annotated[str, Field(strict=True, max_length=2000)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+Flag = Annotated[bool, Field(strict=True)]
+Tag = Literal["measured", "calibrated", "estimated", "assumed"]
+"""How far a figure can be trusted, best first: measured for this very job, fitted to measured steps, computed from
+the model's shape by published formulas, or taken on trust."""
+End = Literal["low", "expected", "high"]
+"""Which end of the intervals is meant; `high` is the cautious one: most memory, longest times."""
+
+
+class Interval(Record):
+    """Low, expected and high value of one uncertain figure, and its tag; the unit is the field's."""
+
+    low: float
+    expected: float
+    high: float
+    basis: Tag | None = None

@@ -1,0 +1,137 @@
+"""The matrix of leaving: in the queue, in presolve, in the search and at the end; by cancel, deadline, a closed channel
+and the server's own end. Each time the slot is free soon after, and no solver goes on computing for nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from solver.api.v1 import optimizer_service_pb2 as api
+from solver.api.v1 import result_pb2
+from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
+from tests.server.questions import budget, slow
+from tests.server.running import Running, alive, children, cpu_ticks, wait_until
+from tests.server.stalling import stalling
+
+PHASES = ("queued", "presolve", "search", "end")
+WAYS = ("cancel", "deadline", "channel")
+FREE_WITHIN_S = 1.5
+"""Half a second for a solver that does not listen; the rest is for a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with one slot, whose searches hear nothing for 0.3 s after each plan."""
+    with stalling(tmp_path_factory.mktemp("site"), 0.3) as it:
+        yield it
+
+
+def streamed(request: api.OptimizeRequest) -> api.StreamOptimizeRequest:
+    return api.StreamOptimizeRequest(problem=request.problem, options=request.options)
+
+
+def enter(server: Running, stub: OptimizerServiceStub, phase: str, timeout_s: float) -> Any:
+    """Make a call and come back when it is in the phase."""
+    if phase == "search":
+        call: Any = stub.StreamOptimize(streamed(budget(prune=False)), timeout=timeout_s)
+        assert next(call).HasField("incumbent")
+        return call
+    if phase == "end":
+        return stub.Optimize.future(budget(), timeout=timeout_s)
+    call = stub.Optimize.future(slow(), timeout=timeout_s)
+    if phase == "presolve":
+        server.busy_solver()
+    else:
+        wait_until(lambda: server.metrics()["solver_queue_length"] == 1, 5)
+    return call
+
+
+def idle(server: Running) -> bool:
+    """Whether no solver computes."""
+    before = {pid: cpu_ticks(pid) for pid in server.solvers()}
+    time.sleep(0.1)
+    return all(cpu_ticks(pid) <= ticks + 2 for pid, ticks in before.items())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_leaving(stalled: Running, phase: str, way: str) -> None:
+    """Tests that a caller who leaves in any phase, in any way, costs the next one at most half a second."""
+    wait_until(lambda: stalled.calls() == 0, 10)
+    rng = random.Random(phase + way)
+    with stalled.stub() as others:
+        holder = others.Optimize.future(slow(), timeout=60) if phase == "queued" else None
+        if holder is not None:
+            stalled.busy_solver()
+        for _ in range(10 if phase == "end" else 1):
+            # In presolve and the queue nothing would come before this deadline; in the search the stall outlasts it.
+            timeout_s = 30.0 if way != "deadline" else {"end": rng.uniform(0.001, 0.02), "search": 0.2}.get(phase, 0.6)
+            with stalled.stub() as stub:
+                try:
+                    call = enter(stalled, stub, phase, timeout_s)
+                except grpc.RpcError:  # on a busy machine the deadline may come before the first plan
+                    if (phase, way) != ("search", "deadline"):
+                        raise
+                    continue
+                if phase == "end" and way != "deadline":
+                    time.sleep(rng.uniform(0, 0.02))
+                if way == "cancel":
+                    call.cancel()
+                elif way == "deadline":
+                    time.sleep(timeout_s)
+                # leaving the block closes the channel
+        if holder is not None:
+            wait_until(lambda: stalled.metrics()["solver_queue_length"] == 0, FREE_WITHIN_S)
+            holder.cancel()
+        began = time.monotonic()
+        assert others.Optimize(budget(), timeout=10).result.status == result_pb2.STATUS_OPTIMAL
+        assert time.monotonic() - began < FREE_WITHIN_S
+    wait_until(lambda: stalled.calls() == 0 and idle(stalled), FREE_WITHIN_S)
+    wait_until(lambda: len(stalled.solvers()) == 2, 5)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_server_stops_in_every_phase(tmp_path: Path, phase: str) -> None:
+    """Tests that a server told to stop with no time to drain is gone in two seconds, with all its processes."""
+    with stalling(tmp_path, 0.3, "--drain-s", "0") as server, server.stub() as stub:
+        holder = stub.Optimize.future(slow(), timeout=60) if phase == "queued" else None
+        if holder is not None:
+            server.busy_solver()
+        call = enter(server, stub, phase, 30)
+        family = [*children(server.process.pid), *server.solvers()]
+        began = time.monotonic()
+        assert server.stop(5) == 0
+        assert time.monotonic() - began < 2.0
+        wait_until(lambda: not any(alive(pid) for pid in family), 1)
+        if phase == "search":
+            with contextlib.suppress(grpc.RpcError):
+                list(call)  # a stream's code comes after what it has sent
+        over = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        # What ends within half a second, as the search does here, is still answered.
+        assert call.code() in (over | {grpc.StatusCode.OK} if phase in ("search", "end") else over)
+
+
+def test_a_death_in_a_stream_repeats_nothing(stalled: Running) -> None:
+    """Tests that a streamed call whose solver dies is answered by another, without telling of a plan twice."""
+    wait_until(lambda: stalled.calls() == 0 and len(stalled.solvers()) == 2, 10)
+    with stalled.stub() as stub:
+        undisturbed = list(stub.StreamOptimize(streamed(budget(prune=False)), timeout=20))
+        retries = stalled.metrics()["solver_retries_total"]
+        events = stub.StreamOptimize(streamed(budget(prune=False)), timeout=20)
+        told = [next(events)]
+        for pid in stalled.solvers():
+            os.kill(pid, signal.SIGKILL)
+        told += list(events)
+        assert stalled.metrics()["solver_retries_total"] == retries + 1
+    assert [event.incumbent.choice for event in told[:-1]] == [e.incumbent.choice for e in undisturbed[:-1]]
+    assert told[-1].result.plan == undisturbed[-1].result.plan
+    assert told[-1].result.status == result_pb2.STATUS_OPTIMAL
