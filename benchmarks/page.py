@@ -37,7 +37,7 @@ def _machine(data: Mapping[str, Any]) -> str:
     busy = ", ".join(f"{load:.1f}" for load in about["load"])
     return (
         f"Measured on {data['date']}: {about['cores']} cores of {about['cpu']}, Python {about['python']}, {versions}. "
-        f"Load at the start: {busy}. The whole run took {data['minutes']:.0f} minutes."
+        f"Load at the start: {busy}."
     )
 
 
