@@ -36,7 +36,7 @@ class Running:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._listening.wait(60) or self.process.poll() is not None:
+        if not self._listening.wait(60) or not self.events("listening"):
             self.kill()
             raise RuntimeError("the server does not start: " + "".join(self.raw))
         self.address: str = next(entry["address"] for entry in self.log if entry["event"] == "listening")
