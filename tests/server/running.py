@@ -20,6 +20,8 @@ import grpc
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 
 ROOT = Path(__file__).resolve().parents[2]
+CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE)
+"""Exit codes of a process whose native code has failed."""
 
 
 class Running:
@@ -110,13 +112,19 @@ class Running:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """SIGKILL, if it still runs.
+
+        Raises:
+            AssertionError: it had crashed, which a test that expects calls to be cut off would not notice.
+        """
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        code = self.process.wait()
         self._reader.join(5)
         if self.process.stderr is not None and not self._reader.is_alive():
             self.process.stderr.close()
+        if code in CRASHES:
+            raise AssertionError(f"the server crashed with {signal.Signals(-code).name}: " + "".join(self.raw[-40:]))
 
 
 @contextmanager
