@@ -66,9 +66,7 @@ class Admission:
             self._free -= 1
             self._count()
             return Slot(self)
-        if self._in_background and self._overtaken < self._spare:
-            self._in_background -= 1
-            self._overtaken += 1
+        if self._overtake():
             return Slot(self)
         if len(self._waiting) >= self._queue_length:
             raise QueueFull(len(self._waiting))
@@ -118,7 +116,10 @@ class Admission:
         self._admit()
 
     def _admit(self) -> None:
-        """Hand out what is free: to the calls that wait, then to batches."""
+        """Hand out what is free: to the calls that wait, then to batches, which calls that still wait may overtake.
+
+        So no call that comes later finds something to overtake while another waits.
+        """
         while self._free:
             batch = self._next_batch()
             if self._waiting and not (batch and not self._in_background + self._overtaken and _waits_long(batch)):
@@ -133,7 +134,22 @@ class Admission:
                 break
             self._free -= 1
             turn.set_result(None)
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+            elif self._overtake():
+                self._waiting.popleft().set_result(None)
+            else:
+                break
         self._count()
+
+    def _overtake(self) -> bool:
+        """Take the slot of a batch, which ends on a spare process, if there is one; whether a slot was had."""
+        if not self._in_background or self._overtaken >= self._spare:
+            return False
+        self._in_background -= 1
+        self._overtaken += 1
+        return True
 
     def _next_batch(self) -> tuple[float, asyncio.Future[None]] | None:
         while self._batches and self._batches[0][1].done():  # whoever wanted it has left

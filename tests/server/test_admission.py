@@ -99,11 +99,33 @@ def test_a_call_overtakes_a_batch() -> None:
     assert asyncio.run(run(1)) == [True, False, False, False]
 
 
+def test_a_call_that_waits_overtakes_before_one_that_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests the batch that has waited long and goes next: the call it went before takes its slot, not a newcomer."""
+    monkeypatch.setattr(module, "_PATIENCE_S", -1.0)
+
+    async def run() -> tuple[bool, bool, bool]:
+        admission = Admission(1, 4, Metrics(), 1)
+        held = await admission.enter()
+        batch = asyncio.ensure_future(admission.enter_background())
+        waiting = asyncio.ensure_future(admission.enter())
+        await asyncio.sleep(0)
+        held.release()
+        newcomer = await now(admission.enter())
+        return batch.done(), waiting.done(), newcomer is not None
+
+    assert asyncio.run(run()) == (True, True, False)
+
+
 @pytest.mark.parametrize("seed", range(40))
-def test_slots_are_neither_lost_nor_made(seed: int) -> None:
-    """Tests random sequences of entering, leaving while waiting, and giving back: never more at once than there are."""
+def test_slots_are_neither_lost_nor_made(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests random sequences of entering, leaving while waiting, and giving back.
+
+    Never are more at once than there are, and calls get their slots in the order in which they came.
+    """
     rng = random.Random(seed)
     slots, spare = rng.randint(1, 4), rng.randint(0, 2)
+    if seed % 2:
+        monkeypatch.setattr(module, "_PATIENCE_S", -1.0)
 
     async def run() -> None:
         admission = Admission(slots, 5, Metrics(), spare)
@@ -126,6 +148,8 @@ def test_slots_are_neither_lost_nor_made(seed: int) -> None:
             waiting = [(b, f) for b, f in waiting if not (f.done() and isinstance(f.exception(), QueueFull))]
             calls = sum(not background and future.done() for background, future in waiting)
             batches = sum(background and future.done() for background, future in waiting)
+            order = [future.done() for background, future in waiting if not background]
+            assert order == sorted(order, reverse=True)
             assert calls <= slots
             assert batches <= admission.background_slots
             assert calls + batches <= slots + spare
