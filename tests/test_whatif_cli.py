@@ -515,6 +515,57 @@ def test_interrupted_it_keeps_what_is_finished(run_cli: RunCli, tmp_path: Path, 
     assert run_cli("whatif", "status", "r", "--store", store, "--format", "json").json["state"] == "interrupted"
 
 
+_STRUCK_IN_A_LOCK = """
+import concurrent.futures, os, signal, sys
+from solver.cli import main
+from solver.sweep import executors
+waits = 0
+def wait(futures, **how):
+    global waits
+    waits += 1
+    if waits == 3:
+        for future in futures:
+            future._condition.acquire()
+        os.kill(os.getpid(), signal.SIGINT)
+        for future in futures:
+            future._condition.release()
+    return concurrent.futures.wait(futures, **how)
+executors.wait = wait
+main(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_while_a_lock_is_taken_hangs_nobody(tmp_path: Path) -> None:
+    """Tests Ctrl-C at the worst moment: the main thread holds what the threads of the pool need to come to an end."""
+    text = "sweeps: [{random: {draws: 4000, seed: 2, values: {prices.rtx-a6000: {normal: {percent: 9}}}}}]"
+    file, store = written(tmp_path / "p.yaml", text), tmp_path / "s.sqlite"
+    ran = subprocess.run(
+        [sys.executable, "-c", _STRUCK_IN_A_LOCK, "whatif", "run", str(file), "--run-id", "r", "--store", str(store)],
+        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert ran.returncode == 130, ran.stderr
+    assert "interrupted; " in ran.stderr
+
+
+def test_the_second_ctrl_c_ends_it_at_once(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests a run that does not come to its end: the second signal ends the process, and what is stored can be used."""
+    file, store = written(tmp_path / "p.yaml", "base: {goal: batch}\nscenarios: [{}]"), tmp_path / "s.sqlite"
+    code = (
+        "import os, signal, sys, time\nfrom solver.cli import main\nfrom solver.sweep import executors\n"
+        "def wait(futures, **how):\n    time.sleep(1)\n    os.kill(os.getpid(), signal.SIGINT)\n    "
+        "os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(600)\n"
+        "executors.wait = wait\nmain(sys.argv[1:])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "whatif", "run", str(file), "--run-id", "r", "--store", str(store)],
+        capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (ran.returncode, "Traceback" in ran.stderr) == (130, False), ran.stderr
+    assert "given up at once; what is stored is kept" in ran.stderr
+    assert run_cli("whatif", "status", "r", "--store", store, "--format", "json").json["state"] == "stopped"
+    assert run_cli("whatif", "resume", "r", "--store", store).code == 0
+
+
 def _stored(run_cli: RunCli, store: Path) -> int:
     ran: Ran = run_cli("whatif", "status", "--store", store, "--format", "json")
     return int(ran.json["done"]) if ran.code == 0 else 0

@@ -7,17 +7,16 @@ cluster is gone, 130 interrupted with everything finished kept.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from solver.cli.interruption import EXIT_INTERRUPTED, noted, raised
 from solver.cli.output import console
 from solver.cli.question import FileName, Number, Whole, library_from, tell
 from solver.domain.errors import InvalidProblem, ServerUnavailable
@@ -25,7 +24,7 @@ from solver.domain.language import say
 
 REMOTE = ("run", "resume", "status", "list", "show", "cancel")
 """What also a server does; the others work on files and stores here."""
-EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_INTERRUPTED = 3, 6, 7, 130
+EXIT_BROKEN, EXIT_FAILED, EXIT_UNAVAILABLE = 3, 6, 7
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
@@ -177,9 +176,11 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
     stopped: str | None = None
     code = 0
     if run.state != "finished" or store.counts(run).done < run.total:
-        with terminable(), talk:
+        # In this process alone a scenario is one long call; elsewhere the run looks up every moment.
+        hearing = raised() if settings.executor == "inline" else noted()
+        with hearing as stopping, talk:
             try:
-                execute(store, run, settings, talk.report)
+                execute(store, run, settings, talk.report, stopping=stopping or _never)
             except KeyboardInterrupt:
                 stopped, code = "interrupted", EXIT_INTERRUPTED
             except Failed as error:
@@ -201,18 +202,8 @@ def _drive(store: Any, run: Any, settings: Any, options: dict[str, Any]) -> int:
     return EXIT_FAILED if counts.failed else EXIT_BROKEN if counts.broken else 0
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """A polite kill is heard like Ctrl-C: what is finished is kept."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    held = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, held)
+def _never() -> bool:
+    return False
 
 
 class Talk:

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from solver.cli.interruption import EXIT_INTERRUPTED, raised
 from solver.cli.output import console
 from solver.cli.remote import Server, remote
 from solver.cli.whatif import (
     EXIT_BROKEN,
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     Talk,
     library_of_options,
     print_run,
     store_path,
-    terminable,
     write_outputs,
 )
 from solver.domain.errors import InvalidProblem, ServerUnavailable
@@ -103,7 +102,7 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
     with Store(store_path(options["store"])) as store:
         talk = Talk(quiet or options["form"] != "table")
         try:
-            with terminable(), talk:
+            with raised(), talk:
                 own = _patient(lambda: mirrored(store, client, run_id), options["patience"])
                 status = follow(store, own, client, talk.report, options["patience"])
         except KeyboardInterrupt:

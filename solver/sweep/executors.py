@@ -28,8 +28,8 @@ DEATHS = 3
 """So many deaths of a worker over one scenario alone make it a failed one; one may be another's fault."""
 MOST_RENEWALS = 5
 """So often in a row the pool as a whole is begun anew without a single batch done in between."""
-_LOOK_S = 1.0
-"""So often a look is taken at whether the pool is broken: what waits in a broken one may wait for ever."""
+_LOOK_S = 0.2
+"""So often a look is taken at whether to stop, and whether the pool is broken: what waits in one may wait for ever."""
 GRACE_S = 10.0
 """On top of the time limits of its scenarios, before a batch's worker is killed: model building, start of a worker."""
 
@@ -149,6 +149,7 @@ def run_batches(
     batches: Iterator[Batch],
     in_flight: int,
     timeout_s: Callable[[Batch], float | None] = lambda _batch: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Row]]:
     """Yield the rows of every batch as it is done, in no particular order; each scenario exactly once.
 
@@ -158,8 +159,10 @@ def run_batches(
         batches: what to run; drawn only as fast as there is room.
         in_flight: most batches under way.
         timeout_s: how long a batch may take, for executors that can kill a worker.
+        stopping: asked between batches, and every 0.2 s while one is waited for; True ends the run.
 
     Raises:
+        KeyboardInterrupt: `stopping` said so; everything that is finished has been yielded.
         SolverFailure: no worker can be kept alive for even one batch.
         Exception: what `answer` itself raised; the death of a worker is no such thing.
     """
@@ -167,6 +170,12 @@ def run_batches(
     flying: dict[Future[Any], _Flight] = {}
     more, renewals, refused = True, 0, False
     while more or retry or flying:
+        if stopping():
+            # What is finished is kept, also what nobody has picked up yet.
+            for future in flying:
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    yield future.result()
+            raise KeyboardInterrupt
         suspect = any(flight.deaths for flight in flying.values()) and getattr(executor, "blames_neighbours", False)
         while len(flying) < in_flight and (retry or more) and not suspect:
             if retry and getattr(executor, "blames_neighbours", False) and retry[0].deaths:
@@ -193,14 +202,7 @@ def run_batches(
                 break
             if suspect:
                 break
-        try:
-            wait(flying, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-        except KeyboardInterrupt:
-            # What is finished is kept, also what nobody has picked up yet.
-            for future in flying:
-                if future.done() and not future.cancelled() and future.exception() is None:
-                    yield future.result()
-            raise
+        wait(flying, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
         broken, refused = refused or _is_broken(executor), False
         for future in [each for each in flying if each.done()]:
             flight = flying.pop(future)

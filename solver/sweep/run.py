@@ -224,6 +224,7 @@ def execute(
     report: Callable[[Progress], None] = lambda _progress: None,
     answer: Callable[[Batch], list[Row]] | None = None,
     executor: Executor | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Counts:
     """Answer what is still open of a run and store it; the same for a new run and for one that was killed.
 
@@ -234,10 +235,12 @@ def execute(
         report: called after each write.
         answer: what answers a batch; `engine.answer_batch` unless a test says otherwise.
         executor: what runs batches; made as `settings.executor` says if None. It is shut down at the end.
+        stopping: asked again and again; True ends the run as Ctrl-C does.
 
     Raises:
         Failed: a scenario failed and `fail_fast` was asked for; everything finished until then is stored.
-        KeyboardInterrupt: Ctrl-C; everything finished until then is stored, and the run is marked interrupted.
+        KeyboardInterrupt: `stopping` said so, or Ctrl-C; everything finished until then is stored, and the run is
+            marked interrupted.
         InvalidProblem: the store can no longer be written, or workers of a cluster have other versions.
         ServerUnavailable: the scheduler of a cluster is gone; everything finished until then is stored.
     """
@@ -255,7 +258,7 @@ def execute(
     in_flight = 1 if settings.executor == "inline" else 2 * getattr(executor, "workers", settings.jobs) + 1
     finished = False
     try:
-        for rows in run_batches(executor, answer, batches, in_flight, worst_case_s):
+        for rows in run_batches(executor, answer, batches, in_flight, worst_case_s, stopping):
             pace.note(rows)
             keeper.add(rows)
             bad = next((row for row in rows if row.status == "failed"), None) if settings.fail_fast else None
@@ -325,7 +328,7 @@ class _Keeper:
     def flush(self) -> None:
         """Write what waits, then count and report it."""
         if self._waiting:
-            rows, self._waiting = self._waiting, []
+            rows = self._waiting
             try:
                 new = self._store.add(self._run, rows)
             except sqlite3.Error as error:
@@ -338,6 +341,7 @@ class _Keeper:
                         command=f"solver-cli whatif resume {self._run.run_id}{self._store.option}",
                     ),
                 ) from None
+            self._waiting = []  # not before they are stored: Ctrl-C may come in between, and storing twice is harmless
             self._new += new
             self._done += new
             self._failed += sum(row.status == "failed" for row in rows)

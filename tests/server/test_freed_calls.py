@@ -97,6 +97,23 @@ def test_a_freed_call_is_not_touched(ending: str, caplog: pytest.LogCaptureFixtu
     assert "never retrieved" not in caplog.text
 
 
+def test_a_freed_call_with_one_answer_is_not_touched() -> None:
+    """Tests the end of a call that is no stream and was cut off."""
+
+    async def run() -> float:
+        context, made = Context(), servicer()
+
+        async def way(*_: Any) -> bytes:
+            context.freed = True
+            raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await made.unary("GetRun", way)(b"", context)
+        return float(made.metrics.requests.labels("GetRun", "CANCELLED")._value.get())
+
+    assert asyncio.run(run()) == 1
+
+
 def test_a_refused_stream_is_aborted_by_its_handler() -> None:
     """Tests that a stream that fails ends with its status, said in the task in which the call cannot be freed."""
 
