@@ -62,7 +62,7 @@ endif
 pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 	$(PY) -m pytest -n 2 $(ARGS)
 
-test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (needs node and npm; installs chromium on Debian)
+test-extras: $(VENV)/.dev ## tests with clients, a browser and networks from elsewhere (needs node and npm; installs chromium, iproute2 on Debian)
 	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	npm install --prefix tests/extras/browser --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
@@ -71,6 +71,8 @@ test-extras: $(VENV)/.dev ## tests with clients and a browser from elsewhere (ne
 	@fc-list :lang=zh 2>/dev/null | grep -q . || \
 	{ echo "installing a Chinese font ..." >&2; apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends fonts-noto-cjk fontconfig >/dev/null; }
+	@command -v ip >/dev/null || { echo "installing iproute2 ..." >&2; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends iproute2 >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency

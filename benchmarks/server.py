@@ -185,7 +185,6 @@ def cancel_to_free_slot(quick: bool) -> Report:
     return report
 
 
-_ONE = "with one slot a question waits for the batch in it, about 50 ms; two slots keep one free for questions"
 _DEAF = (
     "CP-SAT hears no stop in the presolve of a large model; when the call after it is cancelled too, it is killed first"
 )
@@ -262,7 +261,7 @@ def questions_beside_a_run(quick: bool) -> Report:
         for name, ms, more in (("idle", idle, {}), ("beside a run", beside, rates)):
             report.rows.append(Row(where, name, _timing(ms), {"p99 ms": share(ms, 0.99), **more}))
         ratio = share(beside, 0.99) / share(idle, 0.99)
-        report.aims.append(Aim(f"p99 of the default question beside a run / idle, {where}", ratio, 5, "x", _ONE))
+        report.aims.append(Aim(f"p99 of the default question beside a run / idle, {where}", ratio, 5, "x"))
     return report
 
 

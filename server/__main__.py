@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         from server.app import serve
 
+        faulthandler.enable()  # where native code crashes, the log ends with what each thread was doing
         asyncio.run(serve(settings))
     except InvalidProblem as error:
         print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)

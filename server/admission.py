@@ -1,7 +1,8 @@
 """Admission: as many calls at once as there are solvers, a bounded queue in order of arrival, and no more.
 
 A queue of our own, because gRPC's limit on concurrent calls would refuse health checks too. Batches of runs use the
-same slots in the background: a call that waits goes first, and one slot is left to calls where there are several.
+same slots in the background: one slot is left to calls where there are several, a call that waits goes first, and where
+a spare process stands by, it overtakes a batch that is under way: takes its slot, while the batch ends on the side.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ class Slot:
 class Admission:
     """Counts slots and keeps the queue. Used from one event loop."""
 
-    def __init__(self, slots: int, queue_length: int, metrics: Metrics) -> None:
-        """Begin with every slot free."""
+    def __init__(self, slots: int, queue_length: int, metrics: Metrics, spare: int = 0) -> None:
+        """Begin with every slot free; `spare` processes more than slots are there for batches that are overtaken."""
         self._free, self._slots, self._queue_length, self._metrics = slots, slots, queue_length, metrics
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._background_slots = max(1, slots - 1)
         self._in_background = 0
+        self._spare, self._overtaken = spare, 0
         self._batches: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,6 +65,8 @@ class Admission:
         if self._free:
             self._free -= 1
             self._count()
+            return Slot(self)
+        if self._overtake():
             return Slot(self)
         if len(self._waiting) >= self._queue_length:
             raise QueueFull(len(self._waiting))
@@ -104,19 +108,25 @@ class Admission:
         await self._idle.wait()
 
     def _released(self, background: bool = False) -> None:
-        self._in_background -= background
-        self._free += 1
+        if background and self._overtaken:  # which of the batches was overtaken makes no difference
+            self._overtaken -= 1
+        else:
+            self._in_background -= background
+            self._free += 1
         self._admit()
 
     def _admit(self) -> None:
-        """Hand out what is free: to the calls that wait, then to batches."""
+        """Hand out what is free: to the calls that wait, then to batches, which calls that still wait may overtake.
+
+        So no call that comes later finds something to overtake while another waits.
+        """
         while self._free:
             batch = self._next_batch()
-            if self._waiting and not (batch and not self._in_background and _waits_long(batch)):
+            if self._waiting and not (batch and not self._in_background + self._overtaken and _waits_long(batch)):
                 turn = self._waiting.popleft()
                 if turn.done():
                     continue
-            elif batch and self._in_background < self._background_slots:
+            elif batch and self._in_background + self._overtaken < self._background_slots:
                 turn = batch[1]
                 self._batches.popleft()
                 self._in_background += 1
@@ -124,7 +134,22 @@ class Admission:
                 break
             self._free -= 1
             turn.set_result(None)
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+            elif self._overtake():
+                self._waiting.popleft().set_result(None)
+            else:
+                break
         self._count()
+
+    def _overtake(self) -> bool:
+        """Take the slot of a batch, which ends on a spare process, if there is one; whether a slot was had."""
+        if not self._in_background or self._overtaken >= self._spare:
+            return False
+        self._in_background -= 1
+        self._overtaken += 1
+        return True
 
     def _next_batch(self) -> tuple[float, asyncio.Future[None]] | None:
         while self._batches and self._batches[0][1].done():  # whoever wanted it has left

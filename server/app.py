@@ -51,7 +51,7 @@ async def serve(settings: Settings) -> None:
         None if kept is None else asdict(kept),
     )  # fmt: skip
     pool = SolverPool(config, settings.workers + settings.spare_workers, metrics)
-    admission = Admission(settings.workers, settings.queue_length, metrics)
+    admission = Admission(settings.workers, settings.queue_length, metrics, settings.spare_workers)
     servicer = Servicer(pool, admission, metrics, settings.max_time_s)
     link = None if kept is None else RunLink(kept, pool, admission, metrics)
     runs = RunServicer(servicer, link, settings.max_watchers)

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.rpc import code_pb2, status_pb2
@@ -96,7 +96,11 @@ class Servicer:
         """The handler of a call with one response; `way` does what is not just handed to a solver process."""
 
         async def answer(request: bytes, context: Any) -> bytes:
-            return await Call(self, method, context).answer(request, lambda _message: None, way)
+            call = Call(self, method, context)
+            try:
+                return await call.answer(request, lambda _message: None, way)
+            except Refused as refused:
+                await call.abort(context, refused.status)
 
         return answer
 
@@ -112,8 +116,14 @@ class Servicer:
                 found.append(message)
                 news.set()
 
-            work = asyncio.ensure_future(Call(self, method, context).answer(request, emit, way))
-            work.add_done_callback(lambda _work: news.set())
+            def ended(done: asyncio.Future[bytes]) -> None:
+                news.set()
+                if not done.cancelled():
+                    done.exception()  # seen, also where the caller has left and nobody asks for it
+
+            call = Call(self, method, context)
+            work = asyncio.ensure_future(call.answer(request, emit, way))
+            work.add_done_callback(ended)
             try:
                 while not work.done() or found:
                     while found:
@@ -121,8 +131,13 @@ class Servicer:
                     if not work.done():
                         await news.wait()
                     news.clear()
-                yield work.result()
+                try:
+                    response = work.result()
+                except Refused as refused:
+                    await call.abort(context, refused.status)
+                yield response
             finally:
+                # Where the caller left during a `yield`, gRPC drops this generator and has freed the call by now.
                 if not work.done():
                     work.cancel()
 
@@ -130,42 +145,45 @@ class Servicer:
 
 
 class Call:
-    """One call, from its arrival to its end."""
+    """One call, from its arrival to its end, and beyond: work on it may outlive gRPC's side of it by a moment.
+
+    Keeps what it needs of gRPC's context, not the context: gRPC frees a call as soon as it is over, and to ask its
+    context for the peer after that ends the whole process with SIGSEGV (grpcio 1.85).
+    """
 
     def __init__(self, servicer: Servicer, method: str, context: Any) -> None:
-        self._servicer, self._method, self._context = servicer, method, context
+        self._servicer, self._method = servicer, method
         self._arrived = time.monotonic()
         self._queued_s = math.nan
-        # Read while the call is there: gRPC reads it through a pointer, which is dead for a call that was cut off.
-        # Asked for in `_end`, it killed the server (SIGSEGV, once in some 200 random histories with cancelled calls).
         self._peer = context.peer()
-        metadata = dict(context.invocation_metadata() or ())
-        self._caller = str(metadata.get("authorization", ""))
-        given = metadata.get("x-request-id", "")
+        remaining = context.time_remaining()
+        self._deadline = math.inf if remaining is None else self._arrived + remaining
+        self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+        """What came with the call besides the request."""
+        self._caller = str(self.metadata.get("authorization", ""))
+        given = self.metadata.get("x-request-id", "")
         self._request_id = given if isinstance(given, str) and _REQUEST_ID.match(given) else uuid.uuid4().hex
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What came with the call besides the request."""
-        return dict(self._context.invocation_metadata() or ())
-
     async def answer(self, request: bytes, emit: Any, way: Way | None = None) -> bytes:
-        """The response's bytes; every failure ends the call with a status of errors.py."""
+        """The response's bytes.
+
+        Raises:
+            Refused: whatever has failed, with the status of errors.py that the call is to end with.
+            asyncio.CancelledError: the caller left.
+        """
         try:
             response = await (self.ask(request, emit) if way is None else way(self, request, emit))
         except Refused as refused:
             self._end(code_pb2.Code.Name(refused.status.code), refused.status.message)
-            await self._abort(refused.status)
+            raise
         except asyncio.CancelledError:
-            remaining = self._context.time_remaining()
-            late = remaining is not None and remaining <= 0
-            self._end("DEADLINE_EXCEEDED" if late else "CANCELLED")
+            self._end("DEADLINE_EXCEEDED" if time.monotonic() >= self._deadline else "CANCELLED")
             raise
         except Exception as error:  # whatever it is, its text stays here
             status = internal(uuid.uuid4().hex)
             cause = error.cause if isinstance(error, SolverDied) else type(error).__name__
             self._end("INTERNAL", status.message, cause=cause, exception=str(error))
-            await self._abort(status)
+            raise Refused(status) from None
         # Noted after the response has gone out.
         asyncio.get_running_loop().call_soon(self._end, "OK")
         return response
@@ -191,8 +209,7 @@ class Call:
         now = time.monotonic()
         self._queued_s = now - self._arrived
         metrics.queue_seconds.observe(self._queued_s)
-        remaining = self._context.time_remaining()
-        left = math.inf if remaining is None else remaining
+        left = max(0.0, self._deadline - now)
         limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
         with servicer.stoppable(self._caller, self._request_id) as early:
             answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit, early)
@@ -213,9 +230,15 @@ class Call:
             fields["message"] = message
         log(level, "call", **fields, peer=self._peer, **more)
 
-    async def _abort(self, status: status_pb2.Status) -> None:
+    async def abort(self, context: Any, status: status_pb2.Status) -> NoReturn:
+        """End the call with a status. For the task alone in which gRPC runs its handler: there the call is not freed.
+
+        Raises:
+            grpc.aio.AbortError: always; gRPC catches it.
+        """
         details = (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", self._request_id))
-        await self._context.abort(_CODES[status.code], status.message, details)
+        await context.abort(_CODES[status.code], status.message, details)
+        raise AssertionError("gRPC's abort returned")
 
 
 Way = Callable[[Call, bytes, Callable[[bytes], None]], Awaitable[bytes]]

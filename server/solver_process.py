@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -49,6 +50,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str]) -> None:
     """Fork a solver process for each socket received; report the pid, and later the exit status."""
+    faulthandler.enable()  # the processes it forks inherit this
     control = socket.socket(fileno=int(arguments[0]))
     config = Config(**json.loads(arguments[1]))
     known = libraries(config.catalogs)
@@ -73,7 +75,10 @@ def main(arguments: list[str]) -> None:
                 wake.recv(4096)
             _reap(children, control)
         if control in ready:
-            header, descriptors, _, _ = socket.recv_fds(control, frames.HEADER.size, 1)
+            try:
+                header, descriptors, _, _ = socket.recv_fds(control, frames.HEADER.size, 1)
+            except ConnectionError:  # the server was killed with something of ours unread
+                header = b""
             if not header:
                 os._exit(0)
             kind, length = frames.HEADER.unpack(header)

@@ -10,6 +10,7 @@ It is the only writer of answers: a lock on the store keeps a second server out.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import json
 import os
@@ -319,6 +320,7 @@ def _nowhere(_batch: Batch) -> list[Row]:
 
 def main(arguments: list[str]) -> None:
     """Drive the runs of the store until the server is gone."""
+    faulthandler.enable()
     connection = socket.socket(fileno=int(arguments[0]))
     config = RunsConfig(**json.loads(arguments[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the server may act on it

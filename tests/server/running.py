@@ -20,6 +20,8 @@ import grpc
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 
 ROOT = Path(__file__).resolve().parents[2]
+CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE)
+"""Exit codes of a process whose native code has failed."""
 
 
 class Running:
@@ -36,7 +38,7 @@ class Running:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._listening.wait(60) or self.process.poll() is not None:
+        if not self._listening.wait(60) or not self.events("listening"):
             self.kill()
             raise RuntimeError("the server does not start: " + "".join(self.raw))
         self.address: str = next(entry["address"] for entry in self.log if entry["event"] == "listening")
@@ -110,13 +112,19 @@ class Running:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """SIGKILL, if it still runs.
+
+        Raises:
+            AssertionError: it had crashed, which a test that expects calls to be cut off would not notice.
+        """
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        code = self.process.wait()
         self._reader.join(5)
         if self.process.stderr is not None and not self._reader.is_alive():
             self.process.stderr.close()
+        if code in CRASHES:
+            raise AssertionError(f"the server crashed with {signal.Signals(-code).name}: " + "".join(self.raw[-40:]))
 
 
 @contextmanager
