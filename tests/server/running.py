@@ -106,6 +106,8 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the server does not stop: " + "".join(self.raw[-20:])) from None
         finally:
             self.kill()
 
