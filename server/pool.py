@@ -39,6 +39,8 @@ _PING_EVERY_S = 1.0
 _PONG_WITHIN_S = 2.0
 """A solver process answers a ping from a thread of its own, also while it searches. Long enough for a busy machine."""
 _START_S = 60.0
+_FORK_S = 5.0
+"""How long the process that forks may take to do so before it is taken for hung; it is some 10 ms."""
 _READ_BYTES = 1 << 20
 
 
@@ -406,10 +408,12 @@ class SolverPool:
             finally:
                 theirs.close()
             try:
-                async with asyncio.timeout(_START_S):
+                async with asyncio.timeout(_FORK_S):
                     pid = await self._forked
-            except (TimeoutError, SolverDied):
+            except (TimeoutError, SolverDied) as error:
                 ours.close()
+                if isinstance(error, TimeoutError):
+                    self._parent_hangs()
                 raise
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_BYTES)
@@ -449,6 +453,12 @@ class SolverPool:
         self._spawn(self._listen(reader, ready))
         async with asyncio.timeout(_START_S):
             await ready
+
+    def _parent_hangs(self) -> None:
+        """Kill the process that forks, and with it what it has forked: it could not even kill a deaf one any more."""
+        log(logging.WARNING, "forking process hangs")
+        if self._parent is not None:
+            self._parent.kill()
 
     async def _listen(self, reader: asyncio.StreamReader, ready: asyncio.Future[None]) -> None:
         """What the process that forks has to say: pids of new processes, exit codes of ended ones."""

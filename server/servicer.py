@@ -34,6 +34,7 @@ from solver.wire import parsed
 SERVICE = optimizer_service_pb2.DESCRIPTOR.services_by_name["OptimizerService"]
 DEADLINE_SHARE = 0.95
 """A search ends at this share of the time its caller leaves, so that the answer arrives before the deadline."""
+_ROUNDING_S = 0.01
 RETRY_AFTER_S = 0.2
 STOP = "StopSearch"
 _MOST_STOP_BYTES = 1024
@@ -135,6 +136,9 @@ class Call:
     def __init__(self, servicer: Servicer, method: str, context: Any) -> None:
         self._servicer, self._method, self._context = servicer, method, context
         self._arrived = time.monotonic()
+        # Asked for once, now: gRPC tells it against the wall clock, which may be set while the call waits.
+        left = context.time_remaining()
+        self._deadline = math.inf if left is None else self._arrived + left
         self._queued_s = math.nan
         metadata = dict(context.invocation_metadata() or ())
         self._caller = str(metadata.get("authorization", ""))
@@ -154,8 +158,7 @@ class Call:
             self._end(code_pb2.Code.Name(refused.status.code), refused.status.message)
             await self._abort(refused.status)
         except asyncio.CancelledError:
-            remaining = self._context.time_remaining()
-            late = remaining is not None and remaining <= 0
+            late = time.monotonic() > self._deadline - _ROUNDING_S
             self._end("DEADLINE_EXCEEDED" if late else "CANCELLED")
             raise
         except Exception as error:  # whatever it is, its text stays here
@@ -188,11 +191,9 @@ class Call:
         now = time.monotonic()
         self._queued_s = now - self._arrived
         metrics.queue_seconds.observe(self._queued_s)
-        remaining = self._context.time_remaining()
-        left = math.inf if remaining is None else remaining
-        limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
+        limit = min(servicer.max_time_s, max(0.0, DEADLINE_SHARE * (self._deadline - now)))
         with servicer.stoppable(self._caller, self._request_id) as early:
-            answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit, early)
+            answer = await servicer.pool.run(Job(self._method, now + limit, request, self._deadline), slot, emit, early)
         metrics.observe(metrics.solve_seconds, answer.solve_s)
         metrics.observe(metrics.first_incumbent_seconds, answer.first_incumbent_s)
         metrics.observe(metrics.gap, answer.gap)

@@ -131,6 +131,12 @@ def running(*arguments: str, environment: dict[str, str] | None = None) -> Itera
         server.stop() if server.process.poll() is None else server.kill()
 
 
+def meddling(folder: Path, code: str) -> dict[str, str]:
+    """The environment of a server whose every process runs `code` of a test when it starts, before anything else."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": str(folder)}
+
+
 def children(parent: int) -> list[int]:
     """Living child processes."""
     found = []

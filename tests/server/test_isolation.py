@@ -161,6 +161,7 @@ def test_memory_limit(fragile: Running) -> None:
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
+        assert details(caught.value)["QuotaFailure"].violations[0].subject == "memory"
         assert answers(stub)
 
 
