@@ -128,7 +128,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
             "grpc.max_concurrent_streams",
             10 * (settings.workers + settings.queue_length) + settings.max_watchers + 100,
         ),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
 

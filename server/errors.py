@@ -113,6 +113,12 @@ def too_many_runs(what: str, most: int) -> status_pb2.Status:
     return _status(code_pb2.RESOURCE_EXHAUSTED, text, "RUN_QUOTA", (_quota("runs", text),))
 
 
+def store_full() -> status_pb2.Status:
+    """RESOURCE_EXHAUSTED: the disk under the run store is full."""
+    text = "the disk of the run store is full: nothing was changed; what is stored is kept, and can be read"
+    return _status(code_pb2.RESOURCE_EXHAUSTED, text, "RUN_STORE_FULL", (_quota("disk", text),))
+
+
 def unauthenticated() -> status_pb2.Status:
     """UNAUTHENTICATED: no bearer token, or none that is known."""
     text = "a known bearer token is needed in the metadata 'authorization'"

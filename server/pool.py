@@ -31,28 +31,38 @@ from solver.domain.errors import SolverFailure
 
 GRACE_S = 0.5
 """How long a solver may take to end its search after it was told to stop."""
-_GRACE_IF_AWAITED_S = 0.03
-"""The same where nobody waits for its answer and a call waits for a process: another is forked in less time."""
+_GRACE_IF_LEFT_S = 0.04
+"""The same where its caller has left. Most stop sooner; another is forked in less time than a deaf one would go on."""
 _DEADLINE_SHARE = 0.4
 _DEAD_ALREADY_S = 0.05
 _PING_EVERY_S = 1.0
 _PONG_WITHIN_S = 2.0
 """A solver process answers a ping from a thread of its own, also while it searches. Long enough for a busy machine."""
 _START_S = 60.0
+_FORK_S = 5.0
+"""How long the process that forks may take to do so before it is taken for hung; it is some 10 ms."""
 _READ_BYTES = 1 << 20
 
 
 class SolverDied(SolverFailure):
     """A solver process ended in the middle of a call; `exit_code` is negative for a signal, None if not known."""
 
-    def __init__(self, exit_code: int | None, before_the_job: bool = False) -> None:
-        """Keep the exit code, and whether the process seems to have been dead when it got the job."""
-        self.exit_code, self.before_the_job = exit_code, before_the_job
+    def __init__(self, exit_code: int | None, before_the_job: bool = False, deaf: bool = False) -> None:
+        """Keep how it ended.
+
+        Args:
+            exit_code: of the process.
+            before_the_job: it seems to have been dead when it got the job.
+            deaf: we killed it, because it did not stop when told to.
+        """
+        self.exit_code, self.before_the_job, self.deaf = exit_code, before_the_job, deaf
         super().__init__(f"a solver process ended with {exit_code}")
 
     @property
     def cause(self) -> str:
         """Name for log and metrics."""
+        if self.deaf:
+            return "did not stop"
         if self.exit_code is None:
             return "unknown"
         if self.exit_code == EXIT_MEMORY:
@@ -135,7 +145,11 @@ class _Process:
 
 
 class SolverPool:
-    """Keeps `workers + spare_workers` warm solver processes and runs jobs on them."""
+    """Keeps `workers + spare_workers` warm solver processes and runs jobs on them.
+
+    A process whose caller has left is told to stop and may not listen, so it does not count as one of them: where none
+    is idle another is forked at once. Of such processes there are never more than of the others, and for moments only.
+    """
 
     def __init__(self, config: Config, processes: int, metrics: Metrics) -> None:
         """Remember the settings; `start` makes the processes."""
@@ -236,7 +250,7 @@ class SolverPool:
                         raise
                     self._metrics.retries.inc()
                 except _Late as late:
-                    self._died(process, SolverDied(-9))
+                    self._died(process, SolverDied(-9, deaf=True))
                     raise Refused(too_late(float(late.args[0]))) from None
                 except asyncio.CancelledError:
                     self._spawn(self._settle(process))
@@ -281,7 +295,7 @@ class SolverPool:
                 raise SolverDied(await process.ended(), before_the_job) from None
             if fallback is None:
                 raise _Late(time.monotonic() - began) from None
-            self._died(process, SolverDied(-9))
+            self._died(process, SolverDied(-9, deaf=True))
             return Answer(fallback, time.monotonic() - began, math.nan, math.nan, False)
         finally:
             watch.cancel()
@@ -290,50 +304,44 @@ class SolverPool:
         """Stop a search nobody waits for; kill the process if it does not listen."""
         process.send(frames.STOP)
         self._stopping.append(process)
+        if len(self._stopping) > self._target:
+            self._give_up(self._stopping[0])
+        self._refill()
         try:
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(_GRACE_IF_LEFT_S):
                 while True:
                     kind, payload = await process.read()
                     if kind in (frames.RESULT, frames.REFUSED, frames.BROKEN):
-                        self._give_back(process, kind == frames.RESULT and Answer.unpacked(payload).retiring)
-                        return
+                        break
         except TimeoutError:
-            self._kill(process)
-            self._died(process, SolverDied(-9))
+            self._give_up(process)
         except SolverDied:
             self._died(process, SolverDied(await process.ended()))
-        finally:
-            if process in self._stopping:
-                self._stopping.remove(process)
+        else:
+            self._stopping.remove(process)
+            self._give_back(process, kind == frames.RESULT and Answer.unpacked(payload).retiring)
 
-    def _hurry(self) -> None:
-        """A call has waited long enough for the process that was told to stop first: kill it, have another forked."""
-        if self._stopping:
-            process = self._stopping.pop(0)
-            self._kill(process)
-            self._died(process, SolverDied(-9))
+    def _give_up(self, process: _Process) -> None:
+        """Kill a process that was told to stop and does not."""
+        self._kill(process)
+        self._died(process, SolverDied(-9, deaf=True))
 
-    async def _next_idle(self) -> _Process:
-        try:
-            return self._idle.get_nowait()
-        except asyncio.QueueEmpty:
-            pass
-        hurry = asyncio.get_running_loop().call_later(_GRACE_IF_AWAITED_S, self._hurry)
-        try:
-            return await self._idle.get()
-        finally:
-            hurry.cancel()
+    def _refill(self) -> None:
+        """Where no process is idle and one is being stopped, have another forked: the next call may not wait for it."""
+        if self._stopping and self._idle.empty() and not self._closed:
+            self._spawn(self._replace())
 
     async def _take(self) -> _Process:
         """A warm process; those that died while idle are passed over."""
         while True:
-            process = await self._next_idle()
+            process = await self._idle.get()
             if self._processes.get(process.pid) is not process:
                 continue
             if process.gone:
                 self._spawn(self._bury(process))
                 continue
             process.busy = True
+            self._refill()
             return process
 
     async def _bury(self, process: _Process) -> None:
@@ -341,8 +349,8 @@ class SolverPool:
 
     def _give_back(self, process: _Process, retiring: bool = False) -> None:
         process.busy = False
-        if retiring:
-            log(logging.INFO, "solver process replaced", pid=process.pid, cause="grown")
+        if retiring or self._serving > self._target:
+            log(logging.INFO, "solver process replaced", pid=process.pid, cause="grown" if retiring else "surplus")
             self._forget(process)
         else:
             self._idle.put_nowait(process)
@@ -351,21 +359,29 @@ class SolverPool:
         if self._processes.get(process.pid) is not process:
             return  # told already
         self._metrics.deaths.labels(death.cause).inc()
-        log(logging.WARNING, "solver process died", pid=process.pid, cause=death.cause)
+        level = logging.INFO if death.deaf else logging.WARNING
+        log(level, "solver process died", pid=process.pid, cause=death.cause)
         self._forget(process)
 
     def _forget(self, process: _Process) -> None:
         process.close()
         self._processes.pop(process.pid, None)
+        if process in self._stopping:
+            self._stopping.remove(process)
         self._metrics.processes.set(len(self._processes))
         if not self._closed:
             self._spawn(self._replace())
 
     # Processes
 
+    @property
+    def _serving(self) -> int:
+        """How many processes there are but for those being stopped."""
+        return len(self._processes) - len(self._stopping)
+
     async def _replace(self) -> None:
         wait_s = 0.05
-        while not self._closed and len(self._processes) < self._target:
+        while not self._closed and self._serving < self._target:
             try:
                 await self._launch()
             except (OSError, TimeoutError, SolverDied) as error:
@@ -376,7 +392,7 @@ class SolverPool:
     async def _launch(self) -> None:
         """Have one solver process forked, wait until it is warm, and offer it."""
         async with self._forking:
-            if len(self._processes) >= self._target:
+            if self._serving >= self._target:
                 return
             await self._parent_process()
             assert self._control is not None
@@ -392,10 +408,12 @@ class SolverPool:
             finally:
                 theirs.close()
             try:
-                async with asyncio.timeout(_START_S):
+                async with asyncio.timeout(_FORK_S):
                     pid = await self._forked
-            except (TimeoutError, SolverDied):
+            except (TimeoutError, SolverDied) as error:
                 ours.close()
+                if isinstance(error, TimeoutError):
+                    self._parent_hangs()
                 raise
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_BYTES)
@@ -435,6 +453,12 @@ class SolverPool:
         self._spawn(self._listen(reader, ready))
         async with asyncio.timeout(_START_S):
             await ready
+
+    def _parent_hangs(self) -> None:
+        """Kill the process that forks, and with it what it has forked: it could not even kill a deaf one any more."""
+        log(logging.WARNING, "forking process hangs")
+        if self._parent is not None:
+            self._parent.kill()
 
     async def _listen(self, reader: asyncio.StreamReader, ready: asyncio.Future[None]) -> None:
         """What the process that forks has to say: pids of new processes, exit codes of ended ones."""

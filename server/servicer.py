@@ -34,6 +34,7 @@ from solver.wire import parsed
 SERVICE = optimizer_service_pb2.DESCRIPTOR.services_by_name["OptimizerService"]
 DEADLINE_SHARE = 0.95
 """A search ends at this share of the time its caller leaves, so that the answer arrives before the deadline."""
+_ROUNDING_S = 0.01
 RETRY_AFTER_S = 0.2
 STOP = "StopSearch"
 _MOST_STOP_BYTES = 1024
@@ -156,6 +157,7 @@ class Call:
         self._arrived = time.monotonic()
         self._queued_s = math.nan
         self._peer = context.peer()
+        # Once, now: gRPC tells it against the wall clock, which may be set while the call waits.
         remaining = context.time_remaining()
         self._deadline = math.inf if remaining is None else self._arrived + remaining
         self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
@@ -177,7 +179,8 @@ class Call:
             self._end(code_pb2.Code.Name(refused.status.code), refused.status.message)
             raise
         except asyncio.CancelledError:
-            self._end("DEADLINE_EXCEEDED" if time.monotonic() >= self._deadline else "CANCELLED")
+            late = time.monotonic() > self._deadline - _ROUNDING_S
+            self._end("DEADLINE_EXCEEDED" if late else "CANCELLED")
             raise
         except Exception as error:  # whatever it is, its text stays here
             status = internal(uuid.uuid4().hex)
@@ -209,10 +212,9 @@ class Call:
         now = time.monotonic()
         self._queued_s = now - self._arrived
         metrics.queue_seconds.observe(self._queued_s)
-        left = max(0.0, self._deadline - now)
-        limit = min(servicer.max_time_s, DEADLINE_SHARE * left)
+        limit = min(servicer.max_time_s, max(0.0, DEADLINE_SHARE * (self._deadline - now)))
         with servicer.stoppable(self._caller, self._request_id) as early:
-            answer = await servicer.pool.run(Job(self._method, now + limit, request, now + left), slot, emit, early)
+            answer = await servicer.pool.run(Job(self._method, now + limit, request, self._deadline), slot, emit, early)
         metrics.observe(metrics.solve_seconds, answer.solve_s)
         metrics.observe(metrics.first_incumbent_seconds, answer.first_incumbent_s)
         metrics.observe(metrics.gap, answer.gap)

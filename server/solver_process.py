@@ -1,8 +1,9 @@
 """What runs in the processes behind the server: one that forks, and the solver processes it forks.
 
 `python -m server.solver_process FD CONFIG` imports the solver, reads the catalogues and then forks a warm solver
-process for every socket it is handed over FD: some 10 ms each, where a fresh interpreter takes half a second. It never
-solves and has one thread, so forking it is safe; the server itself, full of gRPC's threads, is never forked.
+process for every socket it is handed over FD: some 10 ms each, where a fresh interpreter takes half a second. It has
+one thread, and none is left of the one search it does beforehand, so forking it is safe; the server itself, full of
+gRPC's threads, is never forked.
 
 No orphans: a solver process ends itself when its socket closes (a thread of its own waits for that), and the kernel
 ends it when its parent is gone, which catches also one that hangs; the parent ends when the server's socket closes.
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> None:
     control = socket.socket(fileno=int(arguments[0]))
     config = Config(**json.loads(arguments[1]))
     known = libraries(config.catalogs)
+    optimize(default_problem())  # what a first search sets up, 10 ms of it, each child then has from the start
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the server may act on it
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
@@ -143,7 +145,7 @@ class _Solver:
         """Warm up, say so, and answer until the server is gone."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (self._limit_bytes, self._limit_bytes))
-        optimize(default_problem())  # the first search of a process is the slowest
+        optimize(default_problem())  # the first search of a process is the slowest, even so
         threading.Thread(target=self._listen, daemon=True).start()
         self._send(frames.READY)
         while True:

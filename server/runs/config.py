@@ -6,6 +6,7 @@ Frames are those of server/frames.py; the kinds here are of the socket between t
 from __future__ import annotations
 
 import json
+import sqlite3
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ class RunsConfig:
     max_open: int
     max_kept: int
     max_time_s: float
+
+
+def disk_full(error: Exception) -> bool:
+    """Whether the run store could not be written because its disk is full."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def event(run_id: str, final: bool, message: bytes) -> bytes:

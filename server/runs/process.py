@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from server import frames
-from server.errors import internal, invalid
+from server.errors import internal, invalid, store_full
 from server.runs import config as wire
 from server.runs.config import RunsConfig
 from solver.api.v1 import run_service_pb2 as api
@@ -246,10 +246,11 @@ class Driver:
             reply = wire.NUMBER.pack(number) + b"\1" + told.SerializeToString()
         except InvalidProblem as error:
             reply = wire.NUMBER.pack(number) + b"\0" + invalid(error).SerializeToString()
-        except Exception:
+        except Exception as error:
             error_id = uuid.uuid4().hex
             self._note("cancel broke", run=run_id, error_id=error_id, exception=traceback.format_exc())
-            reply = wire.NUMBER.pack(number) + b"\0" + internal(error_id).SerializeToString()
+            status = store_full() if wire.disk_full(error) else internal(error_id)
+            reply = wire.NUMBER.pack(number) + b"\0" + status.SerializeToString()
         finally:
             with self._lock:
                 self._cancelling.discard(run_id)

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from server.errors import Refused, too_many_runs
-from server.runs.config import ANSWER, RunsConfig, batch_of, rows_bytes
+from server.errors import Refused, store_full, too_many_runs
+from server.runs.config import ANSWER, RunsConfig, batch_of, disk_full, rows_bytes
 from server.tasks import Call, Task, entries_of, under
 from solver.api.v1 import run_service_pb2 as api
 from solver.catalog import Library, resolve
@@ -66,6 +66,8 @@ def run_rpc(kind: type[M]) -> Callable[[Callable[[M, _Asked], Message]], None]:
                         message, _Asked(call, config, Submissions(store), caller.decode())
                     ).SerializeToString()
                 except sqlite3.Error as error:
+                    if disk_full(error):
+                        raise Refused(store_full()) from None
                     raise SolverFailure(f"the run store: {error}") from None
 
         RUN_TASKS["".join(part.title() for part in function.__name__.split("_"))] = task

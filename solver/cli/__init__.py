@@ -10,9 +10,12 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
 
 import click
 
@@ -119,6 +122,8 @@ def _answer(arguments: list[str]) -> object:
     except SolverFailure as error:
         return _fail(say("internal: {error}", error=error), 1)
     except Exception as error:
+        if _came_of_ctrl_c(error):
+            return _fail(say("interrupted"), 130)
         if os.environ.get("SOLVER_DEBUG"):
             raise
         kind = type(error).__name__
@@ -126,26 +131,49 @@ def _answer(arguments: list[str]) -> object:
         return _fail(told, 1)
 
 
-def run() -> None:
+def run(on_ctrl_c: Callable[[int, FrameType | None], Any] | None = None) -> None:
     """Run the command line as a program of its own: `main`, then out at once.
 
     What is registered for the end is done and all is written; only the taking apart of the interpreter, a tenth of a
-    cold `optimize`, is left to the operating system.
+    cold `optimize`, is left to the operating system. Ctrl-C is 130 at any moment, also when all is printed.
+
+    Args:
+        on_ctrl_c: what is to hear Ctrl-C from the start of the work on, if something else does until then.
     """
     code = 1
     try:
-        main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0
-    if threading.active_count() > 1:
-        sys.exit(code)  # somebody is still at work
+        try:
+            if on_ctrl_c is not None:
+                signal.signal(signal.SIGINT, on_ctrl_c)
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 0
+        finally:
+            _on_ctrl_c_leave()
+    except KeyboardInterrupt:  # beside the work: in `main` before or after it, or right here
+        _on_ctrl_c_leave()
+        code = 130
     try:
+        threading._shutdown()  # type: ignore[attr-defined]  # whoever is still at work is waited for
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:  # nobody reads on
         code = code or 1
     os._exit(code)
+
+
+def _on_ctrl_c_leave() -> None:
+    """From here on Ctrl-C ends the program at once, also where something that is to be waited for does not end."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+
+def _came_of_ctrl_c(error: BaseException | None) -> bool:
+    """Whether an exception was made of a KeyboardInterrupt, as by compiled modules interrupted while they load."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _told(error: InvalidProblem) -> str:

@@ -67,6 +67,7 @@ def test_buf_curl(server: Running) -> None:
         ("ListPlatforms", "{}"),
         ("ListWorkloads", "{}"),
         ("ValidateProblem", '{"problem":{"workload_id":"guide-6b"}}'),
+        ("StopSearch", '{"request_id":"nobody"}'),
     ],
 )
 def test_buf_curl_calls_everything(server: Running, method: str, request_: str) -> None:

@@ -108,6 +108,8 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the server does not stop: " + "".join(self.raw[-20:])) from None
         finally:
             self.kill()
 
@@ -135,6 +137,12 @@ def running(*arguments: str, environment: dict[str, str] | None = None) -> Itera
         yield server
     finally:
         server.stop() if server.process.poll() is None else server.kill()
+
+
+def meddling(folder: Path, code: str) -> dict[str, str]:
+    """The environment of a server whose every process runs `code` of a test when it starts, before anything else."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": str(folder)}
 
 
 def children(parent: int) -> list[int]:

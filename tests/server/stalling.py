@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.server.running import Running, running
+from tests.server.running import Running, meddling, running
 
 _CODE = """
 import sys, time
@@ -23,7 +23,6 @@ if "server.solver_process" in sys.orig_argv:
 @contextmanager
 def stalling(folder: Path, seconds: float, *arguments: str) -> Iterator[Running]:
     """A server with one slot; for `seconds` after each plan its searches hear no stop."""
-    (folder / "sitecustomize.py").write_text(_CODE.format(seconds=seconds))
     serving = ("--workers", "1", "--metrics-listen", "127.0.0.1:0", *arguments)
-    with running(*serving, environment={"PYTHONPATH": str(folder)}) as server:
+    with running(*serving, environment=meddling(folder, _CODE.format(seconds=seconds))) as server:
         yield server

@@ -50,7 +50,7 @@ def test_documented_defaults() -> None:
 
 def test_reasons_are_documented() -> None:
     """Tests that the table of errors names the reasons by which a program tells two of one code apart."""
-    refused = (errors.full(1, 0.1), errors.out_of_memory(1), errors.too_late(1), errors.no_runs())
+    refused = (errors.full(1, 0.1), errors.out_of_memory(1), errors.too_late(1), errors.no_runs(), errors.store_full())
     for status in (*refused, errors.too_many_runs("runs", 1)):
         detail = ErrorInfo()
         assert status.details[0].Unpack(detail)

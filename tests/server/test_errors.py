@@ -65,7 +65,10 @@ def test_not_found(server: Running, problem: dict[str, Any], words: list[str]) -
         error = failure(lambda: stub.Optimize(asking(problem), timeout=10))
     assert error.code() is grpc.StatusCode.NOT_FOUND
     assert all(word in error.details() for word in words)
-    assert details(error)["ErrorInfo"].reason == "UNKNOWN_NAME"
+    found = details(error)
+    assert found["ErrorInfo"].reason == "UNKNOWN_NAME"
+    assert found["BadRequest"].field_violations[0].field.startswith(words[0])
+    assert found["InvalidProblem"].violations[0].field.startswith(words[0])
 
 
 def test_unknown_card_of_a_check(server: Running) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -113,6 +114,44 @@ def test_a_call_does_not_wait_out_the_grace_of_deaf_solvers() -> None:
         wait_until(lambda: len(server.solvers()) == 2 and not set(deaf) & set(server.solvers()), 5)
 
 
+def test_cancels_in_close_succession(fragile: Running) -> None:
+    """Tests that the next call never waits for deaf solvers, and that there are few of these, told apart."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        for _ in range(6):
+            call = stub.Optimize.future(slow(), timeout=30)
+            os.kill(fragile.busy_solver(), signal.SIGSTOP)
+            call.cancel()
+            began = time.monotonic()
+            assert answers(stub)
+            assert time.monotonic() - began < 0.4
+            assert len(fragile.solvers()) <= 4
+    whole(fragile)
+    deaths = [event["cause"] for event in fragile.events("solver process died")[-6:]]
+    assert deaths == ["did not stop"] * 6
+
+
+def test_stopped_searches_leave_no_surplus(fragile: Running) -> None:
+    """Tests that the process forked in place of one that is being stopped goes when that one listens."""
+    whole(fragile)
+    with fragile.stub() as stub:
+        for _ in range(10):
+            call = stub.Optimize.future(budget(prune=False), timeout=30)
+            wait_until(lambda call=call: call.running(), 5)  # type: ignore[misc]
+            time.sleep(0.03)
+            call.cancel()
+            assert answers(stub)
+            assert len(fragile.solvers()) <= 4
+    wait_until(lambda: len(fragile.solvers()) == 2, 10)
+    time.sleep(0.2)
+    assert len(fragile.solvers()) == 2
+
+
+def test_what_forks_has_one_thread(fragile: Running) -> None:
+    """Tests that the search which the forking process does beforehand leaves no thread, which a fork would not copy."""
+    assert len(list(Path(f"/proc/{fragile.parent()}/task").iterdir())) == 1
+
+
 def test_memory_limit(fragile: Running) -> None:
     """Tests that a question too large for a solver's memory is RESOURCE_EXHAUSTED, and the next one is answered."""
     whole(fragile)
@@ -122,6 +161,7 @@ def test_memory_limit(fragile: Running) -> None:
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
+        assert details(caught.value)["QuotaFailure"].violations[0].subject == "memory"
         assert answers(stub)
 
 

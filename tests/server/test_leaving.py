@@ -74,7 +74,7 @@ def test_leaving(stalled: Running, phase: str, way: str) -> None:
             stalled.busy_solver()
         for _ in range(10 if phase == "end" else 1):
             # In presolve and the queue nothing would come before this deadline; in the search the stall outlasts it.
-            timeout_s = 30.0 if way != "deadline" else {"end": rng.uniform(0.001, 0.02), "search": 0.2}.get(phase, 0.6)
+            timeout_s = 30.0 if way != "deadline" else {"end": rng.uniform(0.001, 0.02), "search": 0.2}.get(phase, 1.5)
             with stalled.stub() as stub:
                 try:
                     call = enter(stalled, stub, phase, timeout_s)

@@ -13,7 +13,7 @@ import pytest
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import result_pb2
 from tests.server.questions import budget, slow
-from tests.server.running import Running, alive, wait_until
+from tests.server.running import Running, alive, running, wait_until
 
 ANSWERED = (result_pb2.STATUS_OPTIMAL, result_pb2.STATUS_FEASIBLE, result_pb2.STATUS_NO_ANSWER)
 
@@ -46,6 +46,19 @@ def test_time_limit_of_the_request(server: Running) -> None:
         took = time.monotonic() - began
     assert result.status in ANSWERED
     assert 0.3 < took < 1.6
+
+
+def test_time_limit_of_the_server() -> None:
+    """Tests that the server's own limit holds where a request asks for more, or for nothing."""
+    with running("--workers", "1", "--max-time-s", "0.5") as server, server.stub() as stub:
+        for asked in (1000.0, None):
+            began = time.monotonic()
+            result = stub.Optimize(slow(time_limit_s=asked), timeout=30).result
+            assert result.status in ANSWERED
+            assert 0.3 < time.monotonic() - began < 1.6
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Optimize(slow(time_limit_s=1_000_001.0), timeout=30)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7])
