@@ -148,9 +148,8 @@ def test_every_example_has_the_same_rows_on_other_machines(network: Network, tmp
             execute(store, alone, INLINE)
             where = ("--scheduler", place, "--store", str(store.path), "-q", "-o", str(tmp_path / "rows.csv"))
             client = network.begin("client", *WHATIF, "run", str(path), "--run-id", path.stem, *where)
-            assert client.wait(120) in (0, 1), network.said(
-                "client"
-            )  # 1: an expectation does not hold, or a row failed
+            # 3 and 6: an expectation does not hold, or a scenario failed, as it does everywhere.
+            assert client.wait(120) in (0, 3, 6), network.said("client")
             assert rows(store, store.run(path.stem)) == rows(store, alone)
             compared += len(rows(store, alone))
     assert compared > 100
