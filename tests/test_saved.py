@@ -319,3 +319,23 @@ def test_no_time_for_reasons(run_cli: RunCli, tmp_path: Path) -> None:
     assert ran.code == 4
     assert load(tmp_path / "rig").result.status == "no_answer"
     assert run_cli("verify", tmp_path / "rig").code == 0
+
+
+@pytest.mark.parametrize("form", ["table", "json", "markdown"])
+def test_saved_also_where_nobody_reads_on(tmp_path: Path, form: str) -> None:
+    """Tests that an answer whose printing is cut off, as by `| head`, is saved all the same."""
+    folder = tmp_path / "rig"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from solver.cli import main; main()", "optimize", "--budget", "300000"]
+    ran = subprocess.run(
+        [*command, "--format", form, "--save", str(folder)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (1, False), ran.stderr
+    assert str(folder) in ran.stderr
+    assert load(folder).result.status == "optimal"

@@ -92,6 +92,43 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
         ends, interrupted = interruptible(lambda stop: _ends(result, question, ask, stop))
     if saving is not None:
         whole = _check_batch(saving, question, result, client)
+    unread: BrokenPipeError | None = None
+    try:
+        _print(form, result, ends, top, others)
+    except BrokenPipeError as error:
+        if saving is None:
+            raise
+        unread = error  # nobody reads on, but the folder was asked for
+    if saving is not None:
+        from solver.cli.save import reasons_here, reasons_there, save
+
+        if client is None:
+            reasons = reasons_here(whole, top, saving.as_of)
+        else:
+            reasons = reasons_there(client, question, whole, top, saving.as_of)
+        interrupted = save(
+            saving,
+            whole,
+            result,
+            reasons,
+            top=others,
+            top_asked=top is not None,
+            until=None if limit is None else started + limit,
+            interrupted=interrupted,
+        )
+    if unread is not None:
+        raise unread
+    return 130 if interrupted else EXIT_CODES[result.status]
+
+
+def _print(
+    form: str,
+    result: Result,
+    ends: tuple[Outlook, ...],
+    top: int | None,
+    others: tuple[Alternative, ...] | None,
+) -> None:
+    """Print the answer in a form, with what is best at the ends of the intervals and the next best plans."""
     if form == "json":
         from solver.report.json_form import alternatives_object, dumps, result_object
 
@@ -118,24 +155,6 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
             print_sections([alternatives_section(others)], console())
     if top is not None and others is None and result.status == "optimal":
         click.echo(say("the alternatives were not all proved in the time given"), err=True)
-    if saving is not None:
-        from solver.cli.save import reasons_here, reasons_there, save
-
-        if client is None:
-            reasons = reasons_here(whole, top, saving.as_of)
-        else:
-            reasons = reasons_there(client, question, whole, top, saving.as_of)
-        interrupted = save(
-            saving,
-            whole,
-            result,
-            reasons,
-            top=others,
-            top_asked=top is not None,
-            until=None if limit is None else started + limit,
-            interrupted=interrupted,
-        )
-    return 130 if interrupted else EXIT_CODES[result.status]
 
 
 def asking(

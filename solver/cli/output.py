@@ -20,9 +20,15 @@ def console() -> Any:
     """A Rich console on stdout; plain text where stdout is not a terminal or NO_COLOR is set."""
     from rich.console import Console
 
-    made = Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+    class Telling(Console):
+        """Tells the caller that nobody reads on, where Rich would end the program: there may be a folder to save."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    made = Telling(highlight=False, soft_wrap=False, emoji=False, markup=False)
     if not made.is_terminal:
-        made = Console(highlight=False, emoji=False, markup=False, width=120, no_color=True, force_terminal=False)
+        made = Telling(highlight=False, emoji=False, markup=False, width=120, no_color=True, force_terminal=False)
     return made
 
 
