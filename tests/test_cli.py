@@ -209,3 +209,17 @@ def test_wheel_brings_its_catalogue(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2x A100 80GB PCIe" in done.stdout
     assert "总成本" in done.stdout
+
+
+def test_an_error_that_is_its_own_cause_is_told(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that the search for Ctrl-C among an error's causes ends; it once went round for ever."""
+
+    def fail(*_: object, **__: object) -> None:
+        error = OSError("a")
+        error.__cause__ = error
+        raise error
+
+    monkeypatch.setattr("solver.cli.optimize.seconds", fail)
+    ran = run_cli("optimize", "--budget", 300000)
+    assert ran.code == 1
+    assert "internal: OSError" in ran.err

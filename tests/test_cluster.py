@@ -312,6 +312,40 @@ def test_nobody_at_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) ->
         execute(store, registered(store), on("tcp://127.0.0.1:9"))
 
 
+class _Silent:
+    """A client of a cluster with a worker that does not answer the first times it is asked."""
+
+    status = "running"
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def run(self, *_: object) -> None:
+        if self.left:
+            self.left -= 1
+            raise OSError("Timed out trying to connect")
+
+
+def test_a_silent_worker_is_waited_for_until_it_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that a worker that fell silent costs time, not the run; and for ever silent, one clear error."""
+    monkeypatch.setattr("solver.sweep.cluster.time.sleep", lambda _s: None)
+    made = object.__new__(cluster.DaskExecutor)
+    made._scheduler, made._sent = "tcp://10.0.0.1:8786", {}
+    made._prepare(_Silent(3))
+    monkeypatch.setattr(cluster, "ALONE_S", -1.0)
+    with pytest.raises(ServerUnavailable, match=r"a worker of tcp://10\.0\.0\.1:8786 does not answer: Timed out"):
+        made._prepare(_Silent(10**9))
+
+
+def test_an_error_is_never_its_own_cause() -> None:
+    """Tests what is raised of an error that is nothing of ours: itself, in a chain that ends."""
+    error = OSError("x")
+    with pytest.raises(OSError, match="x") as caught:
+        cluster._raise_told(error, "")
+    assert caught.value is error
+    assert caught.value.__cause__ is None
+
+
 def certificates(folder: Path) -> tuple[str, str, str]:
     """A self-signed certificate for 127.0.0.1 that is its own authority: CA, certificate and key, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -171,9 +171,13 @@ def _on_ctrl_c_leave() -> None:
 
 def _came_of_ctrl_c(error: BaseException | None) -> bool:
     """Whether an exception was made of a KeyboardInterrupt, as by compiled modules interrupted while they load."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    seen: list[BaseException] = []
+    while error is not None and not any(error is one for one in seen):  # a chain may come back to where it has been
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return error is not None
+    return False
 
 
 def _told(error: InvalidProblem) -> str:

@@ -13,9 +13,9 @@ import importlib.util
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from solver.domain.language import say
@@ -107,13 +107,30 @@ class DaskExecutor(Executor):
             ) from None
         self._client, self._seen, self._looked = client, time.monotonic(), time.monotonic()
         try:
-            client.run(check_versions, versions())
-            for digest, library in self._sent.items():
-                self._give(digest, library)
-        except Exception as error:
+            self._prepare(client)
+        except BaseException as error:
             client.close()
-            raise _told(error, self._scheduler) from error
+            if isinstance(error, Exception):
+                _raise_told(error, self._scheduler)
+            raise
         return client
+
+    def _prepare(self, client: Any) -> None:
+        """Have every worker checked and given the catalogues; a silent one is waited for until Dask has dropped it."""
+        until = time.monotonic() + ALONE_S
+        while True:
+            try:
+                client.run(check_versions, versions())
+                for digest, library in self._sent.items():
+                    self._give(digest, library)
+            except OSError as error:
+                if time.monotonic() > until or client.status != "running":
+                    where = self._scheduler or "loopback"
+                    reason = say("a worker of {address} does not answer: {error}", address=where, error=error)
+                    raise ServerUnavailable(reason) from error
+                time.sleep(1.0)
+            else:
+                return
 
     @property
     def workers(self) -> int:
@@ -151,7 +168,7 @@ class DaskExecutor(Executor):
         """Send a batch, `fn(batch)`; `timeout_s` ends its worker after that time.
 
         Raises:
-            RuntimeError: the scheduler is gone.
+            RuntimeError: the scheduler is gone; a BrokenExecutor, a worker is silent: `renew` waits for it.
         """
         timeout_s = kwargs.pop("timeout_s", None)
         (batch,) = args
@@ -161,9 +178,11 @@ class DaskExecutor(Executor):
                 self._give(digest, batch.library)
                 self._sent[digest] = batch.library
         except Exception as error:
+            if isinstance(error, OSError):
+                raise BrokenExecutor("a worker does not answer") from error
             if self.broken:
                 raise RuntimeError("the scheduler is gone") from error
-            raise _told(error, self._scheduler) from error
+            _raise_told(error, self._scheduler)
         future: Future[Any] = Future()
         self._send(future, fn, batch, digest, timeout_s, whole=False)
         return future
@@ -236,6 +255,13 @@ def _told(error: BaseException, scheduler: str) -> BaseException:
     if isinstance(error, ModuleNotFoundError):
         return InvalidProblem.of("--scheduler", where, say("its workers lack a package: {what}", what=error))
     return error
+
+
+def _raise_told(error: Exception, scheduler: str) -> NoReturn:
+    told = _told(error, scheduler)
+    if told is error:
+        raise error
+    raise told from error
 
 
 def check_cluster(scheduler: str, tls_ca: str, tls_cert: str, tls_key: str) -> None:
