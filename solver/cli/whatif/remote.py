@@ -18,15 +18,8 @@ from click.core import ParameterSource
 from solver.cli.interruption import EXIT_INTERRUPTED, raised
 from solver.cli.output import console
 from solver.cli.remote import Server, remote
-from solver.cli.whatif import (
-    EXIT_BROKEN,
-    EXIT_FAILED,
-    Talk,
-    library_of_options,
-    print_run,
-    store_path,
-    write_outputs,
-)
+from solver.cli.whatif.options import EXIT_BROKEN, EXIT_FAILED, library_of_options, store_path
+from solver.cli.whatif.outputs import Talk, print_run, write_outputs
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from solver.domain.language import say
 
