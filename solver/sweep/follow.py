@@ -153,6 +153,7 @@ def follow(
     report: Callable[[Progress], None] = lambda _progress: None,
     patience_s: float = PATIENCE_S,
     wait: bool = True,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> RunStatus:
     """Fetch a run's answers as they become ready, until it is over.
 
@@ -163,15 +164,21 @@ def follow(
         report: called after each write.
         patience_s: how long a server may be away.
         wait: False fetches what is ready now.
+        stopping: asked at every word of the server, and between pages; True ends the following, not the run.
 
     Returns:
         The last state.
 
     Raises:
         ServerUnavailable: the server has been away for longer; everything fetched until then is stored.
-        KeyboardInterrupt: Ctrl-C; the same, and the run goes on at the server.
+        KeyboardInterrupt: `stopping` said so; the same, and the run goes on at the server.
     """
-    fetcher = _Fetcher(store, run, source, report)
+
+    def look() -> None:
+        if stopping():
+            raise KeyboardInterrupt
+
+    fetcher = _Fetcher(store, run, source, report, look)
     state = "interrupted"
     store.mark(run, "running", process_name())
     away_since: float | None = None
@@ -180,6 +187,7 @@ def follow(
         while True:
             try:
                 for status in source.watch_run(run.run_id) if wait else (source.get_run(run.run_id),):
+                    look()
                     over = fetcher.fetch(status)
                     away_since, pause_s = None, 0.1
                     if over or not wait:
@@ -190,7 +198,10 @@ def follow(
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > patience_s or not error.passing:
                     raise
-                time.sleep(pause_s)
+                until = time.monotonic() + pause_s
+                while time.monotonic() < until:
+                    look()
+                    time.sleep(0.1)
                 pause_s = min(2 * pause_s, _LONGEST_WAIT_S)
     finally:
         with contextlib.suppress(Exception):
@@ -200,8 +211,15 @@ def follow(
 class _Fetcher:
     """Fetches pages behind the last place there is without a gap, and counts what is stored."""
 
-    def __init__(self, store: Store, run: Run, source: RunSource, report: Callable[[Progress], None]) -> None:
-        self._store, self._run, self._source, self._report = store, run, source, report
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        source: RunSource,
+        report: Callable[[Progress], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._run, self._source, self._report, self._look = store, run, source, report, look
         counts = store.counts(run)
         self._done, self._failed, self._new = counts.done, counts.failed, 0
         self._began = time.monotonic()
@@ -214,6 +232,7 @@ class _Fetcher:
     def fetch(self, status: RunStatus) -> bool:
         """Fetch all that is ready; whether nothing can follow."""
         while True:
+            self._look()
             rows, over = self._source.run_results(self._run.run_id, self._place, PAGE)
             if rows:
                 try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from solver.cli.interruption import EXIT_INTERRUPTED, raised
+from solver.cli.interruption import EXIT_INTERRUPTED, noted
 from solver.cli.output import console
 from solver.cli.remote import Server, remote
 from solver.cli.whatif.options import EXIT_BROKEN, EXIT_FAILED, library_of_options, store_path
@@ -101,9 +101,10 @@ def _follow(client: Client, run_id: str, total: int | None, options: dict[str, A
     with Store(store_path(options["store"])) as store:
         talk = Talk(quiet or options["form"] != "table")
         try:
-            with raised(), talk:
+            # Noted, not raised: struck in the middle of a call, gRPC would wait for ever for it when it closes.
+            with noted() as stopping, talk:
                 own = _patient(lambda: mirrored(store, client, run_id), options["patience"])
-                status = follow(store, own, client, talk.report, options["patience"])
+                status = follow(store, own, client, talk.report, options["patience"], stopping=stopping)
         except KeyboardInterrupt:
             stopped, code = say("interrupted here; the run goes on at the server"), EXIT_INTERRUPTED
         except ServerUnavailable as error:
