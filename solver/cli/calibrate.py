@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solver.cli.output import FORMAT_HELP, console
-from solver.cli.question import Choosable, FileName, GroupedCommand, GroupedOption, library_from
+from solver.cli.params import Choosable, FileName, GroupedCommand, GroupedOption
+from solver.cli.question import library_from
 from solver.cli.workload_parts import folders, made_workload, option, save, workload_named, written
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.language import message, say

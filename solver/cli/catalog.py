@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from solver.cli.output import FORMAT_HELP, FORMATS, console
-from solver.cli.question import Choosable, FileName, GroupedCommand, GroupedOption, library_from, tell
+from solver.cli.params import Choosable, FileName, GroupedCommand, GroupedOption
+from solver.cli.question import library_from, tell
 from solver.cli.speech import SpokenGroup
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.language import listed, message, say, say_many

@@ -8,17 +8,8 @@ from typing import Any
 import click
 
 from solver.cli.output import FORMAT_HELP, FORMATS, console
-from solver.cli.question import (
-    CARD_ID,
-    PLATFORM_ID,
-    GroupedCommand,
-    GroupedOption,
-    Whole,
-    naming_flags,
-    problem_from,
-    question_options,
-    remote_question,
-)
+from solver.cli.params import CARD_ID, PLATFORM_ID, GroupedCommand, GroupedOption, Whole
+from solver.cli.question import naming_flags, problem_from, question_options, remote_question
 from solver.cli.remote import remote
 from solver.domain.language import message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from solver.cli.question import GroupedCommand
+from solver.cli.params import GroupedCommand
 from solver.domain.language import message, say
 
 

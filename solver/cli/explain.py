@@ -7,17 +7,8 @@ from typing import Any
 import click
 
 from solver.cli.output import console, interruptible
-from solver.cli.question import (
-    GroupedCommand,
-    GroupedOption,
-    Number,
-    Whole,
-    naming_flags,
-    problem_from,
-    question_options,
-    remote_question,
-    seconds,
-)
+from solver.cli.params import GroupedCommand, GroupedOption, Number, Whole, seconds
+from solver.cli.question import naming_flags, problem_from, question_options, remote_question
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say

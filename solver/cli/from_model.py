@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from solver.cli.question import OFFLOADS, FileName, GroupedCommand, GroupedOption, Number, Whole
+from solver.cli.params import OFFLOADS, FileName, GroupedCommand, GroupedOption, Number, Whole
 from solver.cli.workload_parts import made_workload, option, save, tell_workload, written
 from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import message, say

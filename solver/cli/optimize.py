@@ -10,17 +10,8 @@ import click
 
 from solver.cli.explain import check_top
 from solver.cli.output import FORMAT_HELP, FORMATS, console, interruptible
-from solver.cli.question import (
-    GroupedCommand,
-    GroupedOption,
-    Number,
-    Whole,
-    naming_flags,
-    problem_from,
-    question_options,
-    remote_question,
-    seconds,
-)
+from solver.cli.params import GroupedCommand, GroupedOption, Number, Whole, seconds
+from solver.cli.question import naming_flags, problem_from, question_options, remote_question
 from solver.cli.remote import remote
 from solver.cli.save import Saving, save_options, saving_of
 from solver.domain.language import message, say

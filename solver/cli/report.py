@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from solver.cli.question import FileName
+from solver.cli.params import FileName
 from solver.cli.speech import SpokenCommand, SpokenOption
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solver.cli.output import interruptible
-from solver.cli.question import FileName, GroupedOption, Whole
+from solver.cli.params import FileName, GroupedOption, Whole
 from solver.domain.errors import Interrupted, InvalidProblem, SolverFailure
 from solver.domain.language import language, message, say
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from solver.cli.output import FORMAT_HELP
-from solver.cli.question import FileName, GroupedCommand, GroupedOption
+from solver.cli.params import FileName, GroupedCommand, GroupedOption
 from solver.domain.language import language, message, say, say_many, speaking
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import click
 from solver.cli.calibrate import command as calibrate
 from solver.cli.from_model import command as from_model
 from solver.cli.output import FORMAT_HELP, FORMATS, console
-from solver.cli.question import Choosable, GroupedCommand, GroupedOption, Whole, library_from
+from solver.cli.params import Choosable, GroupedCommand, GroupedOption, Whole
+from solver.cli.question import library_from
 from solver.cli.speech import SpokenGroup
 from solver.cli.workload_parts import folders, made_workload, tell_workload, workload_named
 from solver.domain.errors import InvalidProblem, Violation

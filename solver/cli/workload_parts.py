@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from solver.cli.output import console
-from solver.cli.question import FileName, GroupedOption, names_a_file
+from solver.cli.params import FileName, GroupedOption
+from solver.cli.question import names_a_file
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, os_reason
 from solver.domain.language import message, say
 

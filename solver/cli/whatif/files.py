@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from solver.cli.question import Whole
+from solver.cli.params import Whole
 from solver.cli.whatif.group import command
 from solver.cli.whatif.options import BASE, CATALOG, QUOTES, library_of_options, option
 from solver.domain.errors import InvalidProblem, os_reason

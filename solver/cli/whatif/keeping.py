@@ -6,7 +6,7 @@ import datetime
 
 import click
 
-from solver.cli.question import Whole
+from solver.cli.params import Whole
 from solver.cli.whatif.group import command
 from solver.cli.whatif.looking import state_of
 from solver.cli.whatif.options import EXIT_BROKEN, STORE, option, store_path

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from solver.cli.question import FileName, Number, Whole, library_from, tell
+from solver.cli.params import FileName, Number, Whole
+from solver.cli.question import library_from, tell
 from solver.cli.speech import SpokenOption
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say

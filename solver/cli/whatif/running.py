@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from solver.cli.interruption import EXIT_INTERRUPTED, noted, raised
-from solver.cli.question import Number
+from solver.cli.params import Number
 from solver.cli.whatif.group import command
 from solver.cli.whatif.looking import state_of
 from solver.cli.whatif.options import (
