@@ -22,9 +22,10 @@ from solver.domain.errors import InvalidProblem, SolverFailure
 from solver.domain.limits import UNMOVED, Moved
 from solver.domain.problem import Problem
 from solver.domain.records import Card, Platform
+from solver.model.arrays import Ints
 from solver.model.build import Block, build_blocks
 from solver.model.groups import number_of_pairs
-from solver.model.pairs import Ints, Pairs, pairs_of
+from solver.model.pairs import Pairs, pairs_of
 from solver.model.prune import survivors
 from solver.model.rules import Inequality, inequalities
 

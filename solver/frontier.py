@@ -28,7 +28,7 @@ from solver.domain.limits import LIMITS, Figures
 from solver.domain.plan import Choice, Result, Statistics, figures_of
 from solver.domain.problem import Problem
 from solver.domain.units import FEN_PER_CNY
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 from solver.solve import checked_plan, result_of
 
 _UNSET: Mapping[str, Any] = {

@@ -16,9 +16,9 @@ from solver.domain.problem import GOALS, Problem
 from solver.model import bound, groups
 from solver.model.groups import groups_of, number_of_pairs
 from solver.model.pairs import Pairs, key_columns, pairs_of
-from solver.model.parts import supplies_of
 from solver.model.prune import survivors
 from solver.model.rules import broken_limits, inequalities, violated_sets
+from solver.model.supplies import supplies_of
 from solver.solve import Options, optimize
 from tests import oracle
 from tests.builders import card, guide_problem, offer, platform, problem, psu, random_problem

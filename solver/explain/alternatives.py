@@ -11,7 +11,7 @@ from solver.domain.explanation import Alternative, CardAccount, Miss
 from solver.domain.limits import UNLIMITED
 from solver.domain.plan import broken, figures_of, usage_row
 from solver.explain.rigs import checked_rig, differences
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 
 def alternatives(space: Space, count: int, patience: Patience) -> tuple[Alternative, ...]:

@@ -26,7 +26,7 @@ from solver.explain.knobs import (
     used_at,
 )
 from solver.explain.rigs import checked_rig, distinct
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 
 @dataclass(frozen=True)

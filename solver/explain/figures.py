@@ -23,7 +23,7 @@ from solver.domain.units import MIB_PER_GB, NEVER_US
 from solver.explain.rigs import checked_rig, distinct
 from solver.explain.timing import Timing
 from solver.explain.walk import Edge, Lines, Rounded, Walk, edge
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 
 @dataclass(frozen=True)

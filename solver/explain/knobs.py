@@ -14,7 +14,7 @@ import numpy as np
 from solver.batch import Space
 from solver.domain.explanation import Change
 from solver.domain.limits import UNLIMITED, Moved
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 from solver.model.rules import Inequality
 
 MEMORY = "vram"

@@ -21,7 +21,7 @@ from solver.domain.problem import Problem
 from solver.domain.units import cny, fen
 from solver.explain.rigs import Distinct, checked_rig, distinct
 from solver.explain.walk import Edge, Lines, edge
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 HIGHEST_FEN = 10**14
 """The highest price a question may name."""

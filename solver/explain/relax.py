@@ -20,7 +20,7 @@ from solver.explain.conflict import fewest_off
 from solver.explain.knobs import MEMORY, Knob, by_limit, change_of, knobs_of, moved_by, needed, off
 from solver.explain.memory import memory_relaxation
 from solver.explain.rigs import checked_rig
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 MOST_SETS = 5
 

@@ -19,7 +19,8 @@ from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.units import mib_up, milli
-from solver.model.parts import Ints, epochs_us
+from solver.model.arrays import Ints
+from solver.model.parts import epochs_us
 
 MOVING = ("vram", "min_batch", "max_epoch")
 """Limits whose demand depends on the figures looked at here."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from solver.batch import OutOfTime, Patience
-from solver.model.pairs import Ints
+from solver.model.arrays import Ints
 
 _INT64_SAFE = 2**62
 _CHUNK = 1024

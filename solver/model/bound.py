@@ -25,9 +25,9 @@ import numpy as np
 from solver.domain import limits
 from solver.domain.limits import Figures
 from solver.domain.problem import Problem
+from solver.model.arrays import Bools, Ints
 from solver.model.groups import Groups, Ranked, groups_of, number_of_pairs
 from solver.model.pairs import Key, Pairs, best_first, key_columns, pairs_of
-from solver.model.parts import Bools, Ints
 from solver.model.prune import survivors
 from solver.model.rules import broken_limits, broken_sets
 

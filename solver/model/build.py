@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ortools.sat.python import cp_model_helper as cp
 
-from solver.model.parts import Ints
+from solver.model.arrays import Ints
 from solver.model.rules import Inequality
 
 _INT64_LOW, _INT64_HIGH = -(2**63), 2**63 - 1

@@ -19,8 +19,11 @@ import numpy.typing as npt
 from solver.domain import physics
 from solver.domain.limits import Figures
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
+from solver.model.arrays import INT64_SAFE, Bools, Ints, ints
+from solver.model.kept import Kept, reckoned_by
+from solver.model.money import Money, money_of
 from solver.model.pairs import Key, best_first, key_columns
-from solver.model.parts import INT64_SAFE, Bools, Hardware, Ints, Kept, Money, hardware_of, ints, money_of, reckoned_by
+from solver.model.parts import Hardware, hardware_of
 from solver.model.rules import broken_sets
 
 LARGE = 20_000

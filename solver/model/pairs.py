@@ -17,9 +17,12 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
-from solver.model.parts import INT64_SAFE, Hardware, Ints, Kept, hardware_of, money_of, reckoned_by
+from solver.model.arrays import INT64_SAFE, Ints
+from solver.model.kept import Kept, reckoned_by
+from solver.model.money import money_of
+from solver.model.parts import Hardware, hardware_of
 
-__all__ = ["Ints", "Key", "Pairs", "best_first", "forget", "key_columns", "pairs_of", "physical_of"]
+__all__ = ["Key", "Pairs", "best_first", "forget", "key_columns", "pairs_of", "physical_of"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,160 +1,30 @@
 """The parts of a rig as columns, and the figures of any rigs put together from them.
 
-Figures of cards, of platforms and of purchases are computed once per catalogue and workload, by the scalar functions
-of `domain.physics`; a rig is then a few look-ups and sums. Everything here takes arrays of indices (card, count,
-position of the power limit, platform, offers) that broadcast, so all pairs at once, the rigs of some cards on every
-platform, and single rigs go through the same lines. Modify this module when a rig gets a new figure; plan.figures_of
-is its scalar twin and must agree.
+Figures of cards and of platforms are computed once per catalogue and workload, by the scalar functions of
+`domain.physics`; a rig is then a few look-ups and sums. Everything here takes arrays of indices (card, count, position
+of the power limit, platform) that broadcast, so all pairs at once, the rigs of some cards on every platform, and
+single rigs go through the same lines. Wall power is in supplies.py, what a rig costs in money.py. Modify this module
+when a rig gets a new figure; plan.figures_of is its scalar twin and must agree.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from solver.domain import physics
 from solver.domain.limits import UNLIMITED
-from solver.domain.plan import offers_for, unpaired_cards
-from solver.domain.problem import CONFIDENCES, MAX_OPTION_CARDS, Problem
+from solver.domain.plan import unpaired_cards
+from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.records import Card, End, Platform, Workload
 from solver.domain.units import NEVER_US, milli
+from solver.model.arrays import Ints, ints, ranks
+from solver.model.supplies import Supplies, supplies_of
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-INT64_SAFE = 2**62
 _COUNTS = range(1, MAX_OPTION_CARDS + 1)
-
-T = TypeVar("T")
-
-
-class Kept(Generic[T]):
-    """The last few things made from frozen records, found again by identity.
-
-    An entry holds its records, so an id cannot be given to another record while the entry is kept.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: dict[tuple[Any, ...], tuple[tuple[Any, ...], T]] = {}
-        self._lock = threading.Lock()
-
-    def of(self, records: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """What `make` made for these records (whole numbers and None count by value)."""
-        key = tuple(part if isinstance(part, int) or part is None else id(part) for part in records)
-        held = self._held.get(key)
-        if held is None:
-            held = (records, make())
-            with self._lock:
-                while len(self._held) >= self._most:
-                    self._held.pop(next(iter(self._held)))
-                self._held[key] = held
-        return held[1]
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._held.clear()
-
-
-def reckoned_by(problem: Problem) -> tuple[Any, ...]:
-    """What of a question, its catalogue aside, decides the figures of its rigs: part of the key of what is kept."""
-    return problem.workload, CONFIDENCES.index(problem.confidence), problem.limits.power_limit_w
-
-
-def ints(values: Any) -> Ints:
-    """An int64 array of any iterable of whole numbers."""
-    return np.array(list(values), dtype=np.int64)
-
-
-def ranks(names: Sequence[str]) -> Ints:
-    """The position of each name in alphabetical order."""
-    found = np.empty(len(names), dtype=np.int64)
-    found[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class Supplies:
-    """The power supplies of some platforms: their wall power as fractions of whole numbers, segment by segment.
-
-    Rows are platforms, columns the segments of `physics.wall_segments`, padded with the last one.
-
-    Attributes:
-        host_w: draw of the host.
-        until: highest load of each segment.
-        n: with `a` and `b`: mW at the wall = ceil(load * n / (a + b * load)).
-        a: see `n`.
-        b: see `n`.
-        beyond: the least wall power from the end of each segment on. An efficiency may rise so steeply with the load
-            that more load draws less, so the least of a range of loads is not always that of its lowest.
-    """
-
-    host_w: Ints
-    until: Ints
-    n: npt.NDArray[Any]
-    a: npt.NDArray[Any]
-    b: npt.NDArray[Any]
-    beyond: Ints
-
-    def wall_mw(self, platform: Ints, cards_w: Ints) -> Ints:
-        """Wall power, rounded up, when the cards together draw `cards_w`."""
-        load = cards_w + self.host_w[platform]
-        return self._wall(platform, load, self._segment(platform, load))
-
-    def least_mw(self, platform: Ints, cards_w: Ints) -> Ints:
-        """The least wall power of all loads that are at least `cards_w`."""
-        load = cards_w + self.host_w[platform]
-        segment = self._segment(platform, load)
-        return np.minimum(self._wall(platform, load, segment), self.beyond[platform, segment])
-
-    def _segment(self, platform: Ints, load: Ints) -> Ints:
-        segment = np.zeros(load.shape, dtype=np.int64)
-        for ends in self.until[:, :-1].T:
-            segment += load > ends[platform]
-        return segment
-
-    def _wall(self, platform: Ints, load: Ints, segment: Ints) -> Ints:
-        n, a, b = self.n[platform, segment], self.a[platform, segment], self.b[platform, segment]
-        wall: Ints = -(-load * n // (a + b * load))
-        return wall if wall.dtype == np.int64 else wall.astype(np.int64)
-
-
-def supplies_of(platforms: Sequence[Platform], most_w: int) -> Supplies:
-    """The supplies of these platforms, for cards that together draw at most `most_w`."""
-    segments = [physics.wall_segments(platform.psu) for platform in platforms]
-    width = max((len(row) for row in segments), default=1)
-    padded = [[*row, *[row[-1]] * (width - len(row))] for row in segments]
-    highest = most_w + max((p.host_draw_w for p in platforms), default=0)
-    flat = [segment for row in padded for segment in row]
-    safe = all(highest * n < INT64_SAFE and abs(a) + abs(b) * highest < INT64_SAFE for _, n, a, b in flat)
-
-    def table(column: int) -> npt.NDArray[Any]:
-        values = [[segment[column] for segment in row] for row in padded]
-        # Exact Python integers where a product could leave 64 bits: slow, and rarely needed.
-        return np.array(values, dtype=np.int64 if safe else object).reshape(len(platforms), width)
-
-    until = np.array([[INT64_SAFE if s[0] is None else s[0] for s in row] for row in padded], dtype=np.int64)
-    beyond = np.full((len(platforms), width), INT64_SAFE, dtype=np.int64)
-    for at, (platform, row) in enumerate(zip(platforms, segments, strict=True)):
-        # Along one segment the wall power only rises or only falls, so its least lies at an end.
-        ends = [
-            min(physics.wall_mw(platform.psu, end + extra) for extra in (0, 1)) for end, *_ in row if end is not None
-        ]
-        beyond[at, : len(ends)] = list(itertools.accumulate(reversed(ends), min))[::-1]
-    return Supplies(
-        host_w=ints(p.host_draw_w for p in platforms),
-        until=until.reshape(len(platforms), width),
-        n=table(1),
-        a=table(2),
-        b=table(3),
-        beyond=beyond,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -442,61 +312,3 @@ def _connectors(cards: Sequence[Card], platforms: Sequence[Platform]) -> tuple[I
             if known is not None:
                 fed[kind, at] = known
     return ints(of_card), fed
-
-
-@dataclass(frozen=True, eq=False)
-class Money:
-    """What cards and platforms cost: (cost in fen, missing, used pieces) by (with used offers, item, count).
-
-    The platform's part contains the extra cost of a build with that many cards. `mixed` items are offered both new
-    and used, so that buying used ones too may differ from buying new ones.
-    """
-
-    cards: Ints
-    platforms: Ints
-    mixed_card: Bools
-    mixed_platform: Bools
-
-    def figures(self, card: Ints, count: Ints, platform: Ints, with_used: Ints) -> dict[str, Ints]:
-        """The figures of the purchase."""
-        cards, platforms = self.cards[:, with_used, card, count], self.platforms[:, with_used, platform, count]
-        return {
-            "cost_fen": cards[0] + platforms[0],
-            "missing_cards": cards[1] + platforms[1],
-            "used_cards": cards[2] + platforms[2],
-        }
-
-    def ideal(self, members: Sequence[Ints]) -> Money:
-        """With ideal platforms in place of the platforms: each as cheap as the best of its members in everything."""
-        platforms = np.stack([self.platforms[:, :, each].min(axis=2) for each in members], axis=2)
-        return Money(self.cards, platforms, self.mixed_card, np.ones(len(members), dtype=np.bool_))
-
-
-def money_of(problem: Problem, cards: Sequence[Card], platforms: Sequence[Platform]) -> Money:
-    """What these cards and platforms cost by the offers of the question's catalogue."""
-    bought, mixed_card = _purchases(problem, [card.id for card in cards], MAX_OPTION_CARDS)
-    one, mixed_platform = _purchases(problem, [platform.id for platform in platforms], 1)
-    with_base = np.repeat(one[:, :, :, 1:], MAX_OPTION_CARDS + 1, axis=3)
-    for at, platform in enumerate(platforms):
-        if platform.extra_cost_cny:
-            with_base[0, :, at] += ints([0, *(physics.extra_cost_fen(platform, n) for n in _COUNTS)])
-    return Money(bought, with_base, mixed_card, mixed_platform)
-
-
-def _purchases(problem: Problem, items: list[str], most: int) -> tuple[Ints, Bools]:
-    """(cost in fen, missing, used) by (with used, item, count 0..most), and which items are offered new and used."""
-    table = np.zeros((3, 2, len(items), most + 1), dtype=np.int64)
-    mixed = np.zeros(len(items), dtype=np.bool_)
-    for row, item in enumerate(items):
-        mixed[row] = len({offer.condition for offer in problem.catalog.offers_by_item[item]}) == 2
-        for with_used in range(1 + int(mixed[row])):
-            offers = offers_for(problem, item, bool(with_used))
-            if len(offers) == 1:
-                pieces = [physics.purchase(offers, n) for n in range(1, most + 1)]
-            else:
-                pieces = list(physics.purchases(offers, most)[1:])
-            for n, bought in enumerate(pieces, start=1):
-                table[:, with_used, row, n] = bought.cost_fen, bought.missing, bought.used
-        if not mixed[row]:
-            table[:, 1, row] = table[:, 0, row]
-    return table, mixed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.model.parts import Ints
+from solver.model.arrays import Ints
 
 
 def survivors(order: Ints, violated: Ints) -> Ints:

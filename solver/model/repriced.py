@@ -21,9 +21,10 @@ import numpy as np
 from solver.domain import physics
 from solver.domain.limits import LIMITS, Figures, Limit, rows
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
+from solver.model.arrays import Bools, Ints, ints
 from solver.model.build import Block
+from solver.model.money import money_of
 from solver.model.pairs import Pairs, best_first, key_columns, pairs_of
-from solver.model.parts import Bools, Ints, ints, money_of
 from solver.model.prune import survivors
 
 _COUNTS = range(1, MAX_OPTION_CARDS + 1)

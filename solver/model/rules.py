@@ -16,8 +16,8 @@ import numpy as np
 from solver.domain import limits
 from solver.domain.limits import UNMOVED, Figures, Limit, Moved, Row
 from solver.domain.problem import Problem
+from solver.model.arrays import Bools, Ints
 from solver.model.pairs import Pairs
-from solver.model.parts import Bools, Ints
 
 
 @dataclass(frozen=True, eq=False)
