@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.plain import plainly
-from solver.domain import physics
+from solver.domain import buying, physics
+from solver.domain.buying import offers_for
 from solver.domain.limits import socket_mw
-from solver.domain.plan import offers_for, unpaired_cards
+from solver.domain.plan import unpaired_cards
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.records import Card
 from solver.domain.units import NEVER_US, US_PER_DAY, fen, milli
@@ -93,7 +94,7 @@ def _best_here(
     if physics.host_ram_mib(work, n) > physics.host_ram_capacity_mib(platform):
         return None
     cost, missing, used = (money[i] + int(base[i]) for i in range(3))
-    cost = cost + physics.extra_cost_fen(platform, n)
+    cost = cost + buying.extra_cost_fen(platform, n)
     ok = c.allowed & (missing == 0) & (c.width * n <= platform.expansion_slots)
     ok &= c.length <= (platform.max_card_length_mm or 10**9)
     ok &= ~c.passive if not platform.ducted else True
@@ -158,7 +159,7 @@ def _money(problem: Problem, items: list[str], most: int, with_used: bool) -> In
     table = np.zeros((3, len(items), most + 1), dtype=np.int64)
     for row, item in enumerate(items):
         for n in range(1, most + 1):
-            bought = physics.purchase(offers_for(problem, item, with_used), n)
+            bought = buying.purchase(offers_for(problem, item, with_used), n)
             table[:, row, n] = bought.cost_fen, bought.missing, bought.used
     return table
 

@@ -16,9 +16,10 @@ from functools import cached_property
 
 from ortools.sat.python import cp_model
 
-from solver.domain import physics
+from solver.domain import buying, physics
+from solver.domain.buying import offers_for
 from solver.domain.limits import socket_mw
-from solver.domain.plan import offers_for, unpaired_cards
+from solver.domain.plan import unpaired_cards
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.records import Card, Platform
 from solver.domain.units import US_PER_DAY, fen, milli
@@ -79,7 +80,7 @@ class _Rig:
         model, parts, most = self.model, [], 0
         for card, count in zip(self.cards, self.count, strict=True):
             offers = offers_for(self.problem, card.id, False)
-            bought = [physics.purchase(offers, n) if n else None for n in COUNTS]
+            bought = [buying.purchase(offers, n) if n else None for n in COUNTS]
             table = [0 if each is None else each.cost_fen for each in bought]
             part = model.new_int_var(0, max(table), f"cost_{card.id}")
             model.add_element(count, table, part)
@@ -90,11 +91,11 @@ class _Rig:
                     model.add(count != n)
         base = []
         for platform, on in zip(self.platforms, self.on, strict=True):
-            bought_one = physics.purchase(offers_for(self.problem, platform.id, False), 1)
+            bought_one = buying.purchase(offers_for(self.problem, platform.id, False), 1)
             base.append(bought_one.cost_fen)
             if bought_one.missing or (bought_one.used and not self.problem.limits.allow_used):
                 model.add(on == 0)
-        extras = [[0, *(physics.extra_cost_fen(p, n) for n in COUNTS[1:])] for p in self.platforms]
+        extras = [[0, *(buying.extra_cost_fen(p, n) for n in COUNTS[1:])] for p in self.platforms]
         extra = self.of_platform(extras, self.total, "extra")
         highest = most + max(base, default=0) + max((max(row) for row in extras), default=0)
         cost = model.new_int_var(0, highest, "cost")

@@ -17,7 +17,7 @@ import pytest
 
 from solver.catalog import cells, default_library
 from solver.catalog.quotes import Quotes, read_quotes, with_quotes
-from solver.domain import physics
+from solver.domain import buying
 from solver.domain.errors import InvalidProblem, UnknownName
 from tests.conftest import RunCli
 
@@ -175,10 +175,10 @@ def test_model_and_specification_read_together(tmp_path: Path) -> None:
 def test_closed_ranges_end_where_they_say(tmp_path: Path) -> None:
     """Tests that of breaks 1-2 and 3-4 a fifth piece is not offered, but is once the last break is open."""
     closed = read(csv(tmp_path, "型号,单价,起订量\nA6000,10,1-2\nA6000,8,3-4\n")).offers
-    assert [physics.purchase(closed, n).missing for n in (1, 4, 5)] == [0, 0, 1]
-    assert physics.purchase(closed, 4).cost_fen == 3200
+    assert [buying.purchase(closed, n).missing for n in (1, 4, 5)] == [0, 0, 1]
+    assert buying.purchase(closed, 4).cost_fen == 3200
     still_open = read(csv(tmp_path, "型号,单价,起订量\nA6000,10,1-2\nA6000,8,3张以上\n")).offers
-    assert physics.purchase(still_open, 5).missing == 0
+    assert buying.purchase(still_open, 5).missing == 0
 
 
 def test_two_files_of_unnamed_vendors_keep_their_breaks_apart(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_two_files_of_unnamed_vendors_keep_their_breaks_apart(tmp_path: Path) ->
         (tmp_path / name).write_text("card,unit_price_cny,min_quantity,stock\n" + text)
     offers = read(tmp_path / "a.csv", tmp_path / "b.csv").offers
     assert {offer.vendor for offer in offers} == {"a", "b"}
-    assert physics.purchase(offers, 3).cost_fen == 2 * 1000 + 1200
+    assert buying.purchase(offers, 3).cost_fen == 2 * 1000 + 1200
 
 
 REFUSED = [

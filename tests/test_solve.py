@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from ortools.sat.python import cp_model
 
+from solver.domain.buying import purchase
 from solver.domain.errors import InvalidProblem, SolverFailure, UnknownName, Violation
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
-from solver.domain.physics import purchase
 from solver.domain.plan import Incumbent
 from solver.domain.problem import GOALS, Problem
 from solver.domain.records import Offer

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from fractions import Fraction
 from typing import Literal
 
-from solver.domain import physics
+from solver.domain import buying, physics
 from solver.domain.limits import UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.problem import Problem
-from solver.domain.records import Card, End, Interval, Offer, Platform, Record, Tag, Workload
+from solver.domain.records import Card, End, Interval, Platform, Record, Tag, Workload
 from solver.domain.units import NEVER_US, US_PER_HOUR, US_PER_S, Cny, CnyTotal, cny, fen
 
 LONG_LOAD_SHARE = 0.8
@@ -172,24 +172,16 @@ class Result(Record):
     fingerprint: Fingerprint
 
 
-def offers_for(problem: Problem, item_id: str, with_used: bool) -> tuple[Offer, ...]:
-    """The offers of an item that may be bought: new ones, or all where `with_used` or no new one exists."""
-    offers = problem.catalog.offers_by_item.get(item_id, ())
-    if with_used:
-        return offers
-    return tuple(o for o in offers if o.condition == "new") or offers
-
-
 def figures_of(problem: Problem, choice: Choice) -> Figures:
     """All figures of one rig, in plain integers from the records; an unpriced card or platform costs 0 here."""
     card = problem.catalog.card_by_id[choice.card_id]
     platform = problem.catalog.platform_by_id[choice.platform_id]
     work, n, watts = problem.workload, choice.card_count, choice.power_limit_w
-    cost, missing, used = physics.extra_cost_fen(platform, n), 0, 0
+    cost, missing, used = buying.extra_cost_fen(platform, n), 0, 0
     for item, quantity in ((card.id, n), (platform.id, 1)):
-        offers = offers_for(problem, item, choice.with_used)
+        offers = buying.offers_for(problem, item, choice.with_used)
         if offers:
-            bought = physics.purchase(offers, quantity)
+            bought = buying.purchase(offers, quantity)
             cost, missing, used = cost + bought.cost_fen, missing + bought.missing, used + bought.used
     end = problem.confidence
     batch = physics.micro_batch(card, work, n, end)
@@ -379,10 +371,10 @@ def _times(
 def _order(problem: Problem, choice: Choice, card: Card, platform: Platform) -> tuple[OrderLine, ...]:
     lines: list[OrderLine] = []
     for item, quantity in ((card, choice.card_count), (platform, 1)):
-        offers = offers_for(problem, item.id, choice.with_used)
+        offers = buying.offers_for(problem, item.id, choice.with_used)
         if not offers:
             continue
-        for offer, pieces in physics.purchase(offers, quantity).lines:
+        for offer, pieces in buying.purchase(offers, quantity).lines:
             lines.append(
                 OrderLine(
                     item_id=item.id,
@@ -400,7 +392,7 @@ def _order(problem: Problem, choice: Choice, card: Card, platform: Platform) -> 
                     basis=offer.basis,
                 )
             )
-    extra = physics.extra_cost_fen(platform, choice.card_count)
+    extra = buying.extra_cost_fen(platform, choice.card_count)
     if extra:
         name = f"extra cost of a {choice.card_count}-card build"
         amount = cny(extra)

@@ -1,6 +1,6 @@
 """What cards and platforms cost as columns, by count and by whether used offers may be bought.
 
-Modify this module when a purchase gets a new figure; `physics.purchase` decides how each is bought.
+Modify this module when a purchase gets a new figure; `buying.purchase` decides how each is bought.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.domain import physics
-from solver.domain.plan import offers_for
+from solver.domain import buying
+from solver.domain.buying import offers_for
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.records import Card, Platform
 from solver.model.arrays import Bools, Ints, ints
@@ -53,7 +53,7 @@ def money_of(problem: Problem, cards: Sequence[Card], platforms: Sequence[Platfo
     for at, platform in enumerate(platforms):
         if platform.extra_cost_cny:
             with_base[0, :, at] += ints(
-                [0, *(physics.extra_cost_fen(platform, n) for n in range(1, MAX_OPTION_CARDS + 1))]
+                [0, *(buying.extra_cost_fen(platform, n) for n in range(1, MAX_OPTION_CARDS + 1))]
             )
     return Money(bought, with_base, mixed_card, mixed_platform)
 
@@ -67,9 +67,9 @@ def _purchases(problem: Problem, items: list[str], most: int) -> tuple[Ints, Boo
         for with_used in range(1 + int(mixed[row])):
             offers = offers_for(problem, item, bool(with_used))
             if len(offers) == 1:
-                pieces = [physics.purchase(offers, n) for n in range(1, most + 1)]
+                pieces = [buying.purchase(offers, n) for n in range(1, most + 1)]
             else:
-                pieces = list(physics.purchases(offers, most)[1:])
+                pieces = list(buying.purchases(offers, most)[1:])
             for n, bought in enumerate(pieces, start=1):
                 table[:, with_used, row, n] = bought.cost_fen, bought.missing, bought.used
         if not mixed[row]:

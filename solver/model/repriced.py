@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from solver.domain import physics
+from solver.domain import buying
 from solver.domain.limits import LIMITS, Figures, Limit, rows
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.model.arrays import Bools, Ints, ints
@@ -69,7 +69,7 @@ class Repricing:
         rank[pairs.order(problem.goal)] = np.arange(len(pairs))
         order = np.lexsort((rank, group))
         starts = np.diff(group[order], prepend=-1) != 0
-        extra = ints([0, *(physics.extra_cost_fen(p, n) for n in _COUNTS)] for p in hardware.platforms)
+        extra = ints([0, *(buying.extra_cost_fen(p, n) for n in _COUNTS)] for p in hardware.platforms)
         return cls(
             problem=problem,
             pairs=pairs,

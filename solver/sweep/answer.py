@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from solver.domain import physics
+from solver.domain import buying
+from solver.domain.buying import offers_for
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import UNLIMITED, Figures, Row, rows
 from solver.domain.notices import notices_for
-from solver.domain.plan import Choice, Plan, Result, figures_of, offers_for, plan_of
+from solver.domain.plan import Choice, Plan, Result, figures_of, plan_of
 from solver.domain.problem import Problem
 from solver.domain.records import Catalog, Offer
 from solver.domain.units import cny, fen, plain_number
@@ -185,7 +186,7 @@ class Answers:
         before, after = names[:at], names[at + 2 :]
         if names[at + 1] != "order":
             raise SolverFailure("cost_cny and order are no longer neighbours in a plan")
-        extra = physics.extra_cost_fen(self.catalog.platform_by_id[choice.platform_id], choice.card_count)
+        extra = buying.extra_cost_fen(self.catalog.platform_by_id[choice.platform_id], choice.card_count)
         return _Kept(
             figures={f.name: getattr(figures, f.name) for f in fields(figures) if f.name not in _MONEY},
             epoch_hours=plan["epoch_hours"]["expected"],
@@ -248,7 +249,7 @@ def _with_offers(catalog: Catalog, prices: Mapping[str, Offer], items: Sequence[
 
 
 def _bought(name: str, offers: Sequence[Offer], quantity: int) -> _Bought:
-    purchase = physics.purchase(offers, quantity)
+    purchase = buying.purchase(offers, quantity)
     lines = [
         {
             "item_id": offer.item_id,
