@@ -15,8 +15,8 @@ from benchmarks.plain import plainly
 from solver.domain import buying, physics
 from solver.domain.buying import offers_for
 from solver.domain.limits import socket_mw
-from solver.domain.plan import unpaired_cards
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
+from solver.domain.recheck import unpaired_cards
 from solver.domain.records import Card
 from solver.domain.units import NEVER_US, US_PER_DAY, fen, milli
 

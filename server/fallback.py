@@ -12,8 +12,9 @@ import time
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
-from solver.domain.plan import Incumbent, Result, Statistics, broken, figures_of, plan_of, usage_of
+from solver.domain.plan import Incumbent, Result, Statistics
 from solver.domain.problem import Problem
+from solver.domain.recheck import broken, figures_of, plan_of, usage_of
 from solver.model.groups import number_of_pairs
 from solver.solve import fingerprint
 

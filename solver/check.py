@@ -8,8 +8,9 @@ from solver.domain import physics
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.language import say
 from solver.domain.notices import notice, notices_for
-from solver.domain.plan import Choice, Notice, Plan, Usage, broken, figures_of, plan_of, usage_of, usage_row
+from solver.domain.plan import Choice, Notice, Plan, Usage
 from solver.domain.problem import Problem
+from solver.domain.recheck import broken, figures_of, plan_of, usage_of, usage_row
 from solver.domain.records import Record
 
 MOST_CARDS = 64

@@ -25,8 +25,9 @@ from solver.domain.explanation import AXIS_UNITS, Axis, Frontier, FrontierPoint
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.language import say
 from solver.domain.limits import LIMITS, Figures
-from solver.domain.plan import Choice, Result, Statistics, figures_of
+from solver.domain.plan import Choice, Result, Statistics
 from solver.domain.problem import Problem
+from solver.domain.recheck import figures_of
 from solver.domain.units import FEN_PER_CNY
 from solver.model.arrays import Ints
 from solver.solve import checked_plan, result_of

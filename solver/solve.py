@@ -24,21 +24,9 @@ from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import UNMOVED, Figures, Moved
 from solver.domain.notices import notices_for
-from solver.domain.plan import (
-    Choice,
-    Fingerprint,
-    Incumbent,
-    Plan,
-    Result,
-    Statistics,
-    Status,
-    Usage,
-    broken,
-    figures_of,
-    plan_of,
-    usage_of,
-)
+from solver.domain.plan import Choice, Fingerprint, Incumbent, Plan, Result, Statistics, Status, Usage
 from solver.domain.problem import Problem, catalog_digest
+from solver.domain.recheck import broken, figures_of, plan_of, usage_of
 from solver.model.bound import within_reach
 from solver.model.build import Model, build
 from solver.model.groups import LARGE, number_of_pairs

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
-from solver.domain.plan import Choice, Plan, Result, broken, figures_of
+from solver.domain.plan import Choice, Plan, Result
 from solver.domain.problem import Limits, Problem, Site
+from solver.domain.recheck import broken, figures_of
 from solver.domain.records import Catalog
 from solver.solve import Options, optimize
 from tests import oracle

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from solver.domain import limits
-from solver.domain.plan import Choice, broken, figures_of
+from solver.domain.plan import Choice
 from solver.domain.problem import Problem
+from solver.domain.recheck import broken, figures_of
 from solver.solve import Options, optimize
 from tests.builders import card, offer, platform, problem, psu
 

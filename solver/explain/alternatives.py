@@ -9,7 +9,7 @@ from solver.domain.comparison import rig_of
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Alternative, CardAccount, Miss
 from solver.domain.limits import UNLIMITED
-from solver.domain.plan import broken, figures_of, usage_row
+from solver.domain.recheck import broken, figures_of, usage_row
 from solver.explain.rigs import checked_rig, differences
 from solver.model.arrays import Ints
 

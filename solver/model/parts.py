@@ -4,7 +4,7 @@ Figures of cards and of platforms are computed once per catalogue and workload, 
 `domain.physics`; a rig is then a few look-ups and sums. Everything here takes arrays of indices (card, count, position
 of the power limit, platform) that broadcast, so all pairs at once, the rigs of some cards on every platform, and
 single rigs go through the same lines. Wall power is in supplies.py, what a rig costs in money.py. Modify this module
-when a rig gets a new figure; plan.figures_of is its scalar twin and must agree.
+when a rig gets a new figure; recheck.figures_of is its scalar twin and must agree.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from solver.domain import physics
 from solver.domain.limits import UNLIMITED
-from solver.domain.plan import unpaired_cards
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
+from solver.domain.recheck import unpaired_cards
 from solver.domain.records import Card, End, Platform, Workload
 from solver.domain.units import NEVER_US, milli
 from solver.model.arrays import Ints, ints, ranks

@@ -20,8 +20,9 @@ from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import UNLIMITED, Figures, Row, rows
 from solver.domain.notices import notices_for
-from solver.domain.plan import Choice, Plan, Result, figures_of, plan_of
+from solver.domain.plan import Choice, Plan, Result
 from solver.domain.problem import Problem
+from solver.domain.recheck import figures_of, plan_of
 from solver.domain.records import Catalog, Offer
 from solver.domain.units import cny, fen, plain_number
 

@@ -21,7 +21,7 @@ from solver.api.v1 import result_pb2
 from solver.catalog import default_problem
 from solver.client import Client
 from solver.domain.errors import Interrupted
-from solver.domain.plan import broken, figures_of
+from solver.domain.recheck import broken, figures_of
 from solver.solve import optimize
 from tests.server.questions import budget, details, slow
 from tests.server.running import ROOT, Running, running, wait_until

@@ -30,7 +30,8 @@ from solver.domain.explanation import (
 )
 from solver.domain.language import say
 from solver.domain.limits import LIMITS, UNMOVED, Moved, Row
-from solver.domain.plan import Choice, Plan, broken, usage_row
+from solver.domain.plan import Choice, Plan
+from solver.domain.recheck import broken, usage_row
 from solver.domain.uncertain import own_ends
 from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen, mib_up
 from solver.report.saved.compare import Fault

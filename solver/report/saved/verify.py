@@ -26,8 +26,9 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.language import say, speaking
 from solver.domain.limits import Figures
 from solver.domain.notices import notices_for
-from solver.domain.plan import Choice, Plan, Result, Usage, broken, plan_of, usage_of
+from solver.domain.plan import Choice, Plan, Result, Usage
 from solver.domain.problem import catalog_digest
+from solver.domain.recheck import broken, plan_of, usage_of
 from solver.domain.records import Record
 from solver.domain.units import fen
 from solver.report.json_form import (
