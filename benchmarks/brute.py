@@ -14,10 +14,10 @@ import numpy.typing as npt
 from benchmarks.plain import plainly
 from solver.domain import buying, physics
 from solver.domain.buying import offers_for
+from solver.domain.catalog import Card
 from solver.domain.limits import socket_mw
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.recheck import unpaired_cards
-from solver.domain.records import Card
 from solver.domain.units import NEVER_US, US_PER_DAY, fen, milli
 
 Ints = npt.NDArray[np.int64]

@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from solver.catalog import default_library
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.problem import Problem, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Workload
+from solver.domain.workload import Workload
 
 Kind = Literal["market", "random"]
 

@@ -19,9 +19,9 @@ from benchmarks.catalogues import Kind, catalogue, question
 from benchmarks.report import Chart, Report, Row, Series
 from benchmarks.solve import OPTIONS, WARM_UP, default_questions, forget, rig_of, solved
 from benchmarks.timing import Aim, Timing, interleave, once
+from solver.domain.catalog import Catalog
 from solver.domain.plan import Result
 from solver.domain.problem import GOALS, Problem
-from solver.domain.records import Catalog
 from solver.model.pairs import pairs_of
 from solver.model.rules import inequalities, violated_sets
 from solver.solve import optimize

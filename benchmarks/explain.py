@@ -15,10 +15,10 @@ from typing import Any
 from benchmarks.report import Report, Row
 from benchmarks.timing import Aim, interleave
 from solver.catalog import default_library, default_problem, with_prices
+from solver.domain.catalog import Catalog
 from solver.domain.explanation import Explanation, Frontier
 from solver.domain.plan import Plan
 from solver.domain.problem import GOALS, Problem
-from solver.domain.records import Catalog
 from solver.explain import explain
 from solver.frontier import frontier, staircase
 from solver.solve import optimize

@@ -21,8 +21,8 @@ from benchmarks.report import Report, Row, Table
 from benchmarks.timing import Timing, interleave
 from solver.catalog import default_library, resolve
 from solver.domain import physics
+from solver.domain.catalog import Platform
 from solver.domain.problem import MAX_OPTION_CARDS
-from solver.domain.records import Platform
 from solver.solve import optimize
 
 PEER, PEER_VERSION = "ftuneai", "0.4.1"

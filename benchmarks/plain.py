@@ -18,10 +18,10 @@ from ortools.sat.python import cp_model
 
 from solver.domain import buying, physics
 from solver.domain.buying import offers_for
+from solver.domain.catalog import Card, Platform
 from solver.domain.limits import socket_mw
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.recheck import unpaired_cards
-from solver.domain.records import Card, Platform
 from solver.domain.units import US_PER_DAY, fen, milli
 
 COUNTS = range(MAX_OPTION_CARDS + 1)

@@ -18,9 +18,9 @@ from benchmarks.timing import Aim, interleave, once
 from solver.catalog import default_library, default_problem, with_prices
 from solver.domain import physics
 from solver.domain import problem as problems
+from solver.domain.catalog import Catalog
 from solver.domain.plan import Plan, Result
 from solver.domain.problem import GOALS, Problem, problem_of
-from solver.domain.records import Catalog
 from solver.model import groups, pairs
 from solver.solve import Options, optimize
 

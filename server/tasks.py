@@ -23,11 +23,11 @@ from solver.api.v1 import problem_pb2
 from solver.batch import OutOfTime, Patience
 from solver.catalog import Library
 from solver.check import check
+from solver.domain.base import Date, Flag, Record
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import AXIS_UNITS, Axis, Explanation, Frontier
 from solver.domain.plan import Incumbent, Result
 from solver.domain.problem import Problem
-from solver.domain.records import Date, Flag, Record
 from solver.domain.units import Cny
 from solver.explain import ExplainOptions, explain, top
 from solver.frontier import frontier

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from ortools.sat.python import cp_model_helper as cp
 
+from solver.domain.catalog import Card, Platform
 from solver.domain.errors import InvalidProblem, SolverFailure
 from solver.domain.limits import UNMOVED, Moved
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Platform
 from solver.model.arrays import Ints
 from solver.model.build import Block, build_blocks
 from solver.model.groups import number_of_pairs

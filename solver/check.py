@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 
 from solver.domain import physics
+from solver.domain.base import Record
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.language import say
 from solver.domain.notices import notice, notices_for
 from solver.domain.plan import Choice, Notice, Plan, Usage
 from solver.domain.problem import Problem
 from solver.domain.recheck import broken, figures_of, plan_of, usage_of, usage_row
-from solver.domain.records import Record
 
 MOST_CARDS = 64
 

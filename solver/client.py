@@ -30,12 +30,13 @@ from solver.api.v1.run_service_pb2_grpc import RunServiceStub
 from solver.catalog import Library, default_library
 from solver.check import CheckReport
 from solver.client_runs import RunCalls
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
 from solver.domain.language import message, say
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
-from solver.domain.records import Card, Catalog, Offer, Platform, Workload
+from solver.domain.workload import Workload
 from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]

@@ -14,8 +14,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from solver.domain.catalog import Card, Catalog, Offer, Platform, PowerCurve, Psu
 from solver.domain.problem import Problem, problem_of
-from solver.domain.records import FIGURES, Card, Catalog, Offer, Platform, PowerCurve, Psu, Workload
+from solver.domain.shape import FIGURES
+from solver.domain.workload import Workload
 from tests import oracle
 
 RTX_3090_CURVE = PowerCurve.model_validate(

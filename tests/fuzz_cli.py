@@ -24,8 +24,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from solver.cli import main
+from solver.domain.catalog import Card, Offer, Platform
 from solver.domain.problem import Limits, Site
-from solver.domain.records import Card, Offer, Platform, Workload
+from solver.domain.workload import Workload
 
 MOST_SECONDS = 2.0
 MOST_ADDED_MB = 200

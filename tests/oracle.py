@@ -26,8 +26,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from solver.domain.catalog import Card, Offer, Platform, Psu
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Offer, Platform, Psu, Workload
+from solver.domain.workload import Workload
 
 MOST_CARDS = 8
 NEVER = 10**18

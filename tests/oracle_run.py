@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from solver.domain.catalog import Catalog
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice, Plan, Result
 from solver.domain.problem import Limits, Problem, Site
 from solver.domain.recheck import broken, figures_of
-from solver.domain.records import Catalog
 from solver.solve import Options, optimize
 from tests import oracle
 from tests.builders import random_problem

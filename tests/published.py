@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from solver.domain.base import End
 from solver.domain.physics import host_ram_mib, rig_step_us, vram_used_mib
-from solver.domain.records import Assumptions, End, ModelShape, Workload
+from solver.domain.shape import Assumptions, ModelShape
+from solver.domain.workload import Workload
 from solver.estimate import completed, sample_bytes
 from tests.builders import card, platform
 from tests.test_estimate import CHATGLM_6B, LLAMA_7B, PUBLISHED

@@ -17,7 +17,7 @@ from solver.catalog import default_library
 from solver.catalog.step_file import read_steps
 from solver.domain.errors import InvalidProblem
 from solver.domain.physics import epoch_us, paces, rig_step_us
-from solver.domain.records import Workload
+from solver.domain.workload import Workload
 from solver.estimate import completed
 from solver.estimate.calibrate import Calibration, calibrated
 from solver.estimate.fits import CONFIDENCE

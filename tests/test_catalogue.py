@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from solver.catalog.shaped import filled
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.limits import LIMITS
-from solver.domain.records import Card, Catalog, Offer, Platform, Workload
+from solver.domain.workload import Workload
 from solver.estimate import FILLED
 
 ROOT = Path(__file__).resolve().parents[1]

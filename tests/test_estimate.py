@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from solver.domain.errors import InvalidProblem
 from solver.domain.physics import fixed_vram_mib, host_ram_mib, rig_step_us, vram_used_mib
-from solver.domain.records import FIGURES, Assumptions, ModelShape, Workload
+from solver.domain.shape import FIGURES, Assumptions, ModelShape
+from solver.domain.workload import Workload
 from solver.estimate import FILLED, completed, largest_layer_parameters, model_states, parameter_count, sample_bytes
 from tests.builders import card as a_card
 from tests.builders import platform as a_platform

@@ -10,10 +10,10 @@ from fractions import Fraction
 
 import pytest
 
+from solver.domain.catalog import Catalog, Offer
 from solver.domain.explanation import Change, Explanation, FigureRange, PriceRange, Relaxation
 from solver.domain.limits import LIMITS
 from solver.domain.problem import Problem
-from solver.domain.records import Catalog, Offer
 from solver.domain.rig import Rig
 from solver.domain.uncertain import with_figure
 from solver.explain import explain

@@ -11,8 +11,8 @@ from fractions import Fraction
 import pytest
 
 from solver.domain import goals, limits
+from solver.domain.catalog import Offer
 from solver.domain.problem import Problem
-from solver.domain.records import Offer
 from solver.explain import explain
 from solver.solve import optimize
 from tests import oracle, oracle_run

@@ -17,7 +17,7 @@ from solver.catalog.question_file import question_text, read_question, schema_fi
 from solver.catalog.reading import parse_yaml
 from solver.catalog.schema import problem_schema, schema_text
 from solver.domain.problem import catalog_digest
-from solver.domain.records import Workload
+from solver.domain.workload import Workload
 from tests.builders import random_problem
 from tests.conftest import RunCli
 

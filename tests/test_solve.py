@@ -13,12 +13,12 @@ import pytest
 from ortools.sat.python import cp_model
 
 from solver.domain.buying import purchase
+from solver.domain.catalog import Offer
 from solver.domain.errors import InvalidProblem, SolverFailure, UnknownName, Violation
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.notices import notices_for
 from solver.domain.plan import Incumbent
 from solver.domain.problem import GOALS, Problem
-from solver.domain.records import Offer
 from solver.model.build import build
 from solver.model.pairs import pairs_of
 from solver.model.rules import inequalities

@@ -23,10 +23,12 @@ from server.tasks import SearchOptions
 from solver.api.v1 import catalog_pb2, explanation_pb2, optimizer_service_pb2, problem_pb2, result_pb2, run_service_pb2
 from solver.catalog import default_library, default_problem, resolve
 from solver.check import CheckReport, check
+from solver.domain.base import Record
+from solver.domain.catalog import Card, Offer, Platform
 from solver.domain.errors import InvalidProblem, UnknownName
 from solver.domain.plan import Result
 from solver.domain.problem import Limits, Problem, Site
-from solver.domain.records import Card, Offer, Platform, Record, Workload
+from solver.domain.workload import Workload
 from solver.report.json_form import check_object, result_object
 from solver.solve import Options, optimize
 from solver.wire import asked, message_of, parsed, plain_of, problem_message, record_of

@@ -13,7 +13,8 @@ from solver.catalog import default_library, resolve
 from solver.catalog.library import with_folder
 from solver.catalog.workload_file import read_workload, workload_text
 from solver.domain.errors import InvalidProblem
-from solver.domain.records import FIGURES, Workload
+from solver.domain.shape import FIGURES
+from solver.domain.workload import Workload
 from solver.solve import optimize
 from tests.conftest import RunCli
 from tests.test_json_docs import KNOWN, keys_of

@@ -1,7 +1,7 @@
 """The library: all entries of the catalogue folder as records, the workloads by id, and price overlays.
 
 Each file under the folder holds lists under `cards:`, `platforms:`, `workloads:`, `offers:`. Modify this module when
-an entry of a new kind is needed; what an entry may say is decided in domain/records.py.
+an entry of a new kind is needed; what an entry may say is decided in domain/catalog.py and domain/workload.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pydantic import ValidationError
 
 from solver.catalog.reading import Mapping, line_at, parse_yaml, read_file
 from solver.catalog.shaped import filled
+from solver.domain.base import Record, known_keys
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.errors import (
     InvalidProblem,
     UnknownName,
@@ -28,7 +30,7 @@ from solver.domain.errors import (
 )
 from solver.domain.language import listed, say
 from solver.domain.problem import Problem, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
+from solver.domain.workload import Workload
 
 KINDS: dict[str, type[Record]] = {"cards": Card, "platforms": Platform, "workloads": Workload, "offers": Offer}
 DEFAULT_WORKLOAD = "guide-6b"

@@ -16,9 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from solver.catalog.reading import read_file
+from solver.domain.base import known_keys
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, nearest, shown
 from solver.domain.language import say
-from solver.domain.records import ModelShape, known_keys
+from solver.domain.shape import ModelShape
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 32

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from solver.domain.records import Card
+from solver.domain.catalog import Card
 
 MAX_CHARS = 200
 

@@ -18,12 +18,14 @@ from pydantic import ValidationError
 
 from solver.catalog.library import DEFAULT_WORKLOAD, Library, with_prices
 from solver.catalog.shaped import filled, laid_over, own, without_stated
+from solver.domain.base import Record, known_keys
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.goal_names import GOALS
 from solver.domain.language import say
 from solver.domain.problem import CONFIDENCES, Limits, Problem, Site, problem_of
-from solver.domain.records import Card, Catalog, Offer, Platform, Record, Workload, known_keys
 from solver.domain.units import plain_number
+from solver.domain.workload import Workload
 
 KEYS = ("goal", "confidence", "limits", "site", "workload", "prices", "offers", "cards", "platforms")
 

@@ -18,9 +18,9 @@ from solver.catalog import cells
 from solver.catalog.names import CardNames, plain
 from solver.catalog.question import overlaid
 from solver.catalog.tables import Cell, Sheet, read_tables
+from solver.domain.catalog import Catalog, Offer
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, shown
 from solver.domain.language import say
-from solver.domain.records import Catalog, Offer
 
 _WITHIN_ROWS = 40
 """The header stands among the first rows of a table, below titles."""

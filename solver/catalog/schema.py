@@ -16,12 +16,16 @@ from pydantic.json_schema import models_json_schema
 
 from solver.catalog.question import KEYS
 from solver.catalog.question_file import schema_file
+from solver.domain import base as base_module
+from solver.domain import catalog as catalog_module
 from solver.domain import problem as problem_module
-from solver.domain import records as records_module
 from solver.domain import shape as shape_module
+from solver.domain import workload as workload_module
+from solver.domain.base import Record
+from solver.domain.catalog import Card, Offer, Platform
 from solver.domain.goal_names import GOALS
 from solver.domain.problem import CONFIDENCES, Limits, Site
-from solver.domain.records import Card, Offer, Platform, Record, Workload
+from solver.domain.workload import Workload
 
 _DESCRIPTIONS = {
     "goal": "What is best: largest total batch, shortest epoch, best value, or lowest cost. Default: batch.",
@@ -42,7 +46,8 @@ def problem_schema() -> dict[str, Any]:
     records: tuple[type[Record], ...] = (Limits, Site, Workload, Offer, Card, Platform)
     _, made = models_json_schema([(record, "validation") for record in records], ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = made["$defs"]
-    documented = {**_documentation(problem_module), **_documentation(shape_module), **_documentation(records_module)}
+    modules = (problem_module, base_module, shape_module, catalog_module, workload_module)
+    documented = {record: texts for module in modules for record, texts in _documentation(module).items()}
     for name, definition in definitions.items():
         _plain_words(definition)
         for field, text in documented.get(name, {}).items():

@@ -12,7 +12,8 @@ from typing import Any
 
 from solver.domain.errors import InvalidProblem, Violation, shown
 from solver.domain.language import say
-from solver.domain.records import FIGURES, Workload
+from solver.domain.shape import FIGURES
+from solver.domain.workload import Workload
 
 
 def filled(fields: Mapping[str, Any]) -> dict[str, Any]:

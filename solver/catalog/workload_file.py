@@ -16,8 +16,8 @@ from solver.catalog.reading import Mapping, parse_yaml, read_file
 from solver.catalog.shaped import own
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say
-from solver.domain.records import Workload
 from solver.domain.units import plain_number
+from solver.domain.workload import Workload
 
 _HEAD = message("# A workload. Use it: solver-cli optimize --workload FILE. Look at it: solver-cli workload show FILE")
 

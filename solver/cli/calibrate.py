@@ -17,7 +17,7 @@ from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.catalog import Library
-    from solver.domain.records import Workload
+    from solver.domain.workload import Workload
     from solver.estimate.measured import Part, Row
 
 

@@ -14,7 +14,7 @@ from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import message, say
 
 if TYPE_CHECKING:
-    from solver.domain.records import Workload
+    from solver.domain.workload import Workload
 
 
 _SHAPE = {"layers": "--layers", "hidden": "--hidden", "heads": "--heads", "vocab": "--vocab", "ffn": "--ffn"}
@@ -193,7 +193,7 @@ def _shape(sizes: dict[str, Any], parameters: int | None) -> dict[str, Any]:
         from pydantic import ValidationError
 
         from solver.domain.errors import from_validation_error
-        from solver.domain.records import ModelShape
+        from solver.domain.shape import ModelShape
         from solver.estimate import fitting_ffn
 
         try:

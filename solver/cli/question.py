@@ -20,7 +20,7 @@ from solver.domain.language import message, say
 if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need not wait for
     from solver.catalog import Library
     from solver.domain.problem import Problem
-    from solver.domain.records import Workload
+    from solver.domain.workload import Workload
 from solver.cli.params import ITEM, Choosable, FileName, GroupedOption, Money, Number, Offload, Price, Whole
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -21,7 +21,7 @@ from solver.domain.errors import InvalidProblem, Violation
 from solver.domain.language import message, say
 
 if TYPE_CHECKING:
-    from solver.domain.records import Workload
+    from solver.domain.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from solver.domain.language import message, say
 
 if TYPE_CHECKING:
     from solver.catalog import Library
-    from solver.domain.records import Workload
+    from solver.domain.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHOWN_CARDS = ("rtx-4090", "rtx-a6000", "a100-80gb-pcie")
@@ -70,8 +70,9 @@ def made_workload(fields: dict[str, Any], flags: dict[str, str]) -> Workload:
     from pydantic import ValidationError
 
     from solver.catalog.shaped import filled
+    from solver.domain.base import known_keys
     from solver.domain.errors import from_validation_error
-    from solver.domain.records import Workload, known_keys
+    from solver.domain.workload import Workload
 
     try:
         return Workload.model_validate(filled(fields))

@@ -1,13 +1,18 @@
-"""What every record is made of: plain frozen fields, ids and texts, and an interval with its tag.
+"""What every record is made of: plain frozen fields, ids, texts and dates, an interval with its tag, and where a figure
+comes from.
 
-Modify this module when all records change; what a record says stands in records.py, shape.py and plan.py.
+Modify this module when all records change; what a record says stands in catalog.py, workload.py, shape.py and plan.py.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from solver.domain.language import say
 
 
 class Record(BaseModel):
@@ -49,3 +54,29 @@ class Interval(Record):
     expected: float
     high: float
     basis: Tag | None = None
+
+
+def _date(value: object) -> datetime.date:
+    """A date or its text YYYY-MM-DD; never a number, which pydantic would take for seconds since 1970."""
+    if isinstance(value, str) and len(value) == 10:
+        with contextlib.suppress(ValueError):
+            return datetime.date.fromisoformat(value)
+    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    raise ValueError(say("must be a date such as 2023-07-01"))
+
+
+Date = Annotated[datetime.date, BeforeValidator(_date)]
+Basis = Literal["guide", "source", "computed", "assumed", "unverified", "measured", "calibrated", "estimated"]
+"""Where a figure comes from: the guide that started the project, a public source, computed from such figures, a
+planning assumption, a source nobody could verify (a memory, an analogy), measured for this very job, fitted to such
+measurements, or estimated from the model's shape."""
+
+
+class Provenance(Record):
+    """Where some figures of an entry come from: which fields, the source, its date, and how far to trust it."""
+
+    fields: Annotated[tuple[Name, ...], Field(min_length=1, max_length=40)]
+    source: Text
+    basis: Basis
+    date: Annotated[str, Field(strict=True, max_length=20, pattern=r"^\d{4}(-\d{2}){0,2}$")] | None = None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from solver.domain.catalog import Offer, Platform
 from solver.domain.problem import Problem
-from solver.domain.records import Offer, Platform
 from solver.domain.units import fen
 
 

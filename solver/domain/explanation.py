@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from solver.domain.base import Record
 from solver.domain.plan import Plan, Result, Usage
-from solver.domain.records import Record
 from solver.domain.rig import Rig
 from solver.domain.units import Cny
 

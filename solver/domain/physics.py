@@ -16,8 +16,10 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from solver.domain.records import Card, End, Platform, PowerCurve, Psu, Workload
+from solver.domain.base import End
+from solver.domain.catalog import Card, Platform, PowerCurve, Psu
 from solver.domain.units import NEVER_US, mib_down, mib_up, milli
+from solver.domain.workload import Workload
 
 SLOWEST_SAMPLE_US = 10**11
 """A sample that takes longer than this (28 hours) counts as this: keeps every product below 2**63."""

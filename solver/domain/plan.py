@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Literal
 
-from solver.domain.records import Interval, Record
+from solver.domain.base import Interval, Record
 from solver.domain.units import Cny, CnyTotal
 
 Status = Literal["optimal", "feasible", "infeasible", "no_answer"]

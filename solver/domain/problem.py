@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
+from solver.domain.base import Flag, Id, Record
+from solver.domain.catalog import Catalog
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, from_validation_error, nearest, shown
 from solver.domain.goal_names import GOALS, Goal
 from solver.domain.language import say
-from solver.domain.records import Catalog, Flag, Id, Record, Workload
 from solver.domain.units import Amps, Cny, Count, Days, Share, Volts, Watts
+from solver.domain.workload import Workload
 
 MAX_OPTION_CARDS = 8
 """Options are enumerated up to this many cards; `max_cards` and the slots bind as rules below it."""

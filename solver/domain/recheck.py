@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from fractions import Fraction
 
 from solver.domain import buying, physics
+from solver.domain.base import End, Interval, Tag
+from solver.domain.catalog import Card, Platform
 from solver.domain.limits import UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.plan import Choice, OrderLine, Plan, Usage
 from solver.domain.problem import Problem
-from solver.domain.records import Card, End, Interval, Platform, Tag, Workload
 from solver.domain.units import NEVER_US, US_PER_HOUR, US_PER_S, cny, fen
+from solver.domain.workload import Workload
 
 LONG_LOAD_SHARE = 0.8
 """Distribution practice asks 1.25x for long loads: 80 % of the socket."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from solver.domain.base import Record
 from solver.domain.plan import Choice, Status
-from solver.domain.records import Record
 from solver.domain.units import CnyTotal
 
 

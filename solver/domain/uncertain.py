@@ -10,7 +10,8 @@ from typing import Any
 
 from solver.domain import physics
 from solver.domain.problem import Problem
-from solver.domain.records import Spread, Workload
+from solver.domain.shape import Spread
+from solver.domain.workload import Workload
 
 TIMES = ("fixed_s", "optimizer_s", "per_sample_s")
 

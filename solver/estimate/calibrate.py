@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from solver.domain.physics import scaling_milli
-from solver.domain.records import FIGURES, Workload
+from solver.domain.shape import FIGURES
+from solver.domain.workload import Workload
 from solver.estimate.fits import host_of, memory_of, time_of
 from solver.estimate.measured import Part, Row
 

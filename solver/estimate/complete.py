@@ -13,20 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from solver.domain.base import Flag, Id, Record, Tag, known_keys
+from solver.domain.catalog import PowerCurve
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error, shown
 from solver.domain.language import say
-from solver.domain.records import (
-    FIGURES,
-    Assumptions,
-    Flag,
-    Id,
-    ModelShape,
-    PowerCurve,
-    Record,
-    Spread,
-    Tag,
-    known_keys,
-)
+from solver.domain.shape import FIGURES, Assumptions, ModelShape, Spread
 from solver.domain.units import Quantity, Tflops
 from solver.estimate import memory, timing
 from solver.estimate.counts import largest_layer_parameters, parameter_count

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from solver.domain.base import End
 from solver.domain.language import say
 from solver.domain.physics import paces, scaling_milli
-from solver.domain.records import End, Workload
+from solver.domain.workload import Workload
 from solver.estimate.ends import GIB, Ends, rounded
 from solver.estimate.least_squares import Solution, fit, rank, t_quantile
 from solver.estimate.measured import Figure, Part, Residual, Row

@@ -13,12 +13,13 @@ import numpy as np
 
 from solver.batch import Patience, Space, WhatIf, best_of_each
 from solver.domain import physics
+from solver.domain.base import End
+from solver.domain.catalog import Card, Catalog
 from solver.domain.errors import SolverFailure
 from solver.domain.explanation import Breakpoint, Change, FigureRange, LimitBreakpoints, Relaxation
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Whole
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Catalog, End
 from solver.domain.units import MIB_PER_GB
 from solver.explain.knobs import MEMORY
 from solver.explain.rigs import checked_rig

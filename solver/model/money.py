@@ -12,8 +12,8 @@ import numpy as np
 
 from solver.domain import buying
 from solver.domain.buying import offers_for
+from solver.domain.catalog import Card, Platform
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
-from solver.domain.records import Card, Platform
 from solver.model.arrays import Bools, Ints, ints
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from solver.domain import physics
+from solver.domain.base import End
+from solver.domain.catalog import Card, Platform
 from solver.domain.limits import UNLIMITED
 from solver.domain.problem import MAX_OPTION_CARDS, Problem
 from solver.domain.recheck import unpaired_cards
-from solver.domain.records import Card, End, Platform, Workload
 from solver.domain.units import NEVER_US, milli
+from solver.domain.workload import Workload
 from solver.model.arrays import Ints, ints, ranks
 from solver.model.supplies import Supplies, supplies_of
 

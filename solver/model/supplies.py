@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from solver.domain import physics
-from solver.domain.records import Platform
+from solver.domain.catalog import Platform
 from solver.model.arrays import INT64_SAFE, Ints, ints
 
 

@@ -9,9 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from solver.domain.base import End
 from solver.domain.language import say, say_many
 from solver.domain.physics import paces
-from solver.domain.records import End, Workload
+from solver.domain.workload import Workload
 from solver.estimate.measured import Part
 from solver.report.json_form import SCHEMA_VERSION
 from solver.report.prose import Prose

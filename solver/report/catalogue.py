@@ -9,8 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from solver.domain.base import Provenance, Record
+from solver.domain.catalog import Card, Catalog, Offer, Platform
 from solver.domain.language import listed, message, say, say_many
-from solver.domain.records import Card, Catalog, Offer, Platform, Provenance, Record, Workload
+from solver.domain.workload import Workload
 from solver.report import markdown
 from solver.report.facts import BASIS_WORDS, CONDITION_WORDS
 from solver.report.json_form import SCHEMA_VERSION

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from solver.domain.base import Interval
 from solver.domain.language import language, message, message_as, say
 from solver.domain.plan import Result
-from solver.domain.records import Interval
 
 GOAL_WORDS = {
     "batch": message("largest total batch"),

@@ -9,9 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from solver.domain.catalog import Card
 from solver.domain.language import listed, say, say_many
 from solver.domain.physics import host_ram_mib, micro_batch
-from solver.domain.records import FIGURES, Card, Workload
+from solver.domain.shape import FIGURES
+from solver.domain.workload import Workload
 from solver.report import markdown
 from solver.report.calibration import ends_of
 from solver.report.catalogue import map_escaped, sources_of

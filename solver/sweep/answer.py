@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from solver.domain import buying
 from solver.domain.buying import offers_for
+from solver.domain.catalog import Catalog, Offer
 from solver.domain.errors import SolverFailure
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import UNLIMITED, Figures, Row, rows
@@ -23,7 +24,6 @@ from solver.domain.notices import notices_for
 from solver.domain.plan import Choice, Plan, Result
 from solver.domain.problem import Problem
 from solver.domain.recheck import figures_of, plan_of
-from solver.domain.records import Catalog, Offer
 from solver.domain.units import cny, fen, plain_number
 
 DAILY = frozenset({"price_old", "quote_expired", "unpriced"})

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
+from solver.domain.base import Interval
 from solver.domain.limits import LIMITS
 from solver.domain.plan import Plan
-from solver.domain.records import Interval
 
 Kind = Literal["text", "int", "float", "bool"]
 _KINDS: dict[Any, Kind] = {str: "text", int: "int", float: "float", bool: "bool", Decimal: "float"}

@@ -12,7 +12,8 @@ from functools import lru_cache
 from pydantic import TypeAdapter
 
 from solver.catalog import Library
-from solver.domain.records import Catalog, Workload
+from solver.domain.catalog import Catalog
+from solver.domain.workload import Workload
 
 _WORKLOADS = TypeAdapter(tuple[Workload, ...])
 

@@ -18,11 +18,13 @@ from pydantic import ValidationError
 
 from solver.catalog import Library, resolve
 from solver.catalog.shaped import without_stated
+from solver.domain.base import Record
+from solver.domain.catalog import Offer
 from solver.domain.errors import InvalidProblem, nearest
 from solver.domain.language import say
 from solver.domain.problem import Limits, Problem, Site, problem_of
-from solver.domain.records import Offer, Record, Workload
 from solver.domain.units import fen
+from solver.domain.workload import Workload
 
 FIELDS: dict[str, type[Record]] = {"limits": Limits, "site": Site, "workload": Workload}
 _KEPT = 64

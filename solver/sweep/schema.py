@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from solver.domain.base import Record
+from solver.domain.catalog import Card, Offer, Platform
 from solver.domain.language import message
 from solver.domain.problem import CONFIDENCES, GOALS, Limits, Site
-from solver.domain.records import Card, Offer, Platform, Record, Workload
+from solver.domain.workload import Workload
 from solver.sweep.columns import KINDS
 from solver.sweep.draws import DISTRIBUTIONS
 from solver.sweep.file import SCENARIO, SWEEP, TOP, VERSION

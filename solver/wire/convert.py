@@ -16,8 +16,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from solver.domain.base import Record
 from solver.domain.errors import InvalidProblem, Violation, nearest
-from solver.domain.records import Record
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Record)

@@ -14,9 +14,9 @@ from solver.api.v1 import problem_pb2
 from solver.catalog import Library, question_of, resolve
 from solver.catalog.library import library_from
 from solver.catalog.question import KEYS
+from solver.domain.catalog import Catalog
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.problem import Problem
-from solver.domain.records import Catalog
 from solver.wire.convert import Unfit, message_of, plain_of
 
 DEFAULT_CATALOG = "default"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from solver.domain.base import Interval
 from solver.domain.language import paired, say, strung
 from solver.domain.plan import Plan, Result
-from solver.domain.records import Interval
 from solver.report.charts.canvas import NARROW, Scale, box, canvas, label, line, ticks
 from solver.report.wording import duration, number
 

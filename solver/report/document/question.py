@@ -6,9 +6,11 @@ import datetime
 from collections.abc import Iterator
 from decimal import Decimal
 
+from solver.domain.base import Record
+from solver.domain.catalog import Card, Offer, Platform
 from solver.domain.language import say
 from solver.domain.problem import Problem
-from solver.domain.records import Card, Offer, Platform, Record, Workload
+from solver.domain.workload import Workload
 from solver.report.explained.sections import Section
 from solver.report.saved import Saved
 from solver.report.wording import GOAL_WORDS, money, number

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from solver.domain.base import Record
 from solver.domain.language import say
-from solver.domain.records import Record
 
 
 class Fault(Record):

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from solver.domain.base import Record
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import Alternative, Explanation, Frontier
 from solver.domain.language import say
 from solver.domain.plan import Notice, Result
-from solver.domain.records import Record
 
 R = TypeVar("R", bound=Record)
 Document = dict[str, Any]

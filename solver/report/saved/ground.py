@@ -14,13 +14,13 @@ from typing import Any
 
 from solver.catalog import with_prices
 from solver.domain import physics
+from solver.domain.catalog import Card, Catalog
 from solver.domain.comparison import Measures
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import LIMITS, UNLIMITED, UNMOVED, Figures, Moved, Row, rows
 from solver.domain.plan import Choice
 from solver.domain.problem import Problem
 from solver.domain.recheck import broken, figures_of
-from solver.domain.records import Card, Catalog
 from solver.domain.uncertain import with_figure
 
 _RESOLUTION = 10**40

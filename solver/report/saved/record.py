@@ -17,13 +17,14 @@ from solver.catalog import Library, resolve
 from solver.catalog.question_file import with_lines
 from solver.catalog.reading import Mapping as YamlMapping
 from solver.catalog.reading import parse_yaml, read_file
+from solver.domain.base import Date, Record
+from solver.domain.catalog import Catalog
 from solver.domain.errors import InvalidProblem, Violation, from_validation_error
 from solver.domain.explanation import Alternative, Explanation, Frontier
 from solver.domain.language import say, speaking
 from solver.domain.notices import notices_for
 from solver.domain.plan import Notice, Result
 from solver.domain.problem import Problem
-from solver.domain.records import Catalog, Date, Record
 from solver.report.saved import documents, layout
 
 

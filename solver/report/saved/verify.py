@@ -19,6 +19,7 @@ from typing import Any
 from solver import __version__
 from solver.catalog import default_library, resolve
 from solver.catalog.reading import parse_yaml
+from solver.domain.base import Record
 from solver.domain.comparison import Measures
 from solver.domain.errors import InvalidProblem
 from solver.domain.explanation import AXIS_UNITS, Frontier, FrontierPoint
@@ -29,7 +30,6 @@ from solver.domain.notices import notices_for
 from solver.domain.plan import Choice, Plan, Result, Usage
 from solver.domain.problem import catalog_digest
 from solver.domain.recheck import broken, plan_of, usage_of
-from solver.domain.records import Record
 from solver.domain.units import fen
 from solver.report.json_form import (
     SCHEMA_VERSION,
