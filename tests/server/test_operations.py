@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 from pathlib import Path
@@ -159,67 +158,6 @@ def test_drain_has_an_end() -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call.result()
         assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-
-
-# Retrying
-
-
-class _Flaky:
-    """A TCP front before a server that breaks the first connections off."""
-
-    def __init__(self, target: str, failures: int) -> None:
-        host, _, port = target.rpartition(":")
-        self._target, self._failures = (host, int(port)), failures
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._failures:
-                self._failures -= 1
-                connection.close()
-                continue
-            onward = socket.create_connection(self._target)
-            for source, sink in ((connection, onward), (onward, connection)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            source.close()
-            sink.close()
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def test_client_retries_what_is_unavailable_for_a_moment(server: Running) -> None:
-    """Tests the client's retries: connections that break do not reach the caller."""
-    flaky = _Flaky(server.address, 2)
-    try:
-        with Client(flaky.address, timeout_s=15) as client:
-            assert client.optimize({"limits": {"budget_cny": 300_000}}).status == "optimal"
-    finally:
-        flaky.close()
-
-
-def test_client_gives_up() -> None:
-    """Tests that a server that is not there is told within the deadline."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-    with Client(address, timeout_s=10) as client, pytest.raises(ServerUnavailable, match="is not available"):
-        client.optimize({})
 
 
 # TLS and tokens
