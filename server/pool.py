@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from google.rpc import status_pb2
@@ -263,7 +262,7 @@ class SolverPool:
         began = time.monotonic()
         watch = _Watch(loop, process, self._kill, job.deadline)
         watch.until(job.stop_at)
-        fallback: bytes | None = None
+        fallback: Answer | None = None
         heard = False
         process.send(frames.JOB, job.packed())
         try:
@@ -278,7 +277,7 @@ class SolverPool:
                     elif kind == frames.PONG:
                         watch.lives()
                     elif kind == frames.FALLBACK:
-                        fallback = payload
+                        fallback = Answer.unpacked(payload)
                     elif kind == frames.RESULT:
                         answer = Answer.unpacked(payload)
                         self._give_back(process, answer.retiring)
@@ -296,7 +295,7 @@ class SolverPool:
             if fallback is None:
                 raise _Late(time.monotonic() - began) from None
             self._died(process, SolverDied(-9, deaf=True))
-            return Answer(fallback, time.monotonic() - began, math.nan, math.nan, False)
+            return replace(fallback, solve_s=time.monotonic() - began)
         finally:
             watch.cancel()
 
