@@ -152,6 +152,25 @@ def test_what_forks_has_one_thread(fragile: Running) -> None:
     assert len(list(Path(f"/proc/{fragile.parent()}/task").iterdir())) == 1
 
 
+def test_every_solver_has_the_memory_limit(fragile: Running) -> None:
+    """Tests that the kernel holds each solver process to the setting, also those forked later."""
+    whole(fragile)
+    os.kill(fragile.solvers()[0], signal.SIGKILL)
+    with fragile.stub() as stub:
+        assert answers(stub)
+    whole(fragile)
+    for pid in fragile.solvers():
+        wait_until(lambda pid=pid: address_space(pid) == [str(2**30)] * 2, 5)  # type: ignore[misc]
+    assert address_space(fragile.process.pid) == address_space(os.getpid())
+
+
+def address_space(pid: int) -> list[str]:
+    """The soft and the hard limit of a process, bytes."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("Max address space")]
+    return line.split()[3:5]
+
+
 def test_memory_limit(fragile: Running) -> None:
     """Tests that a question too large for a solver's memory is RESOURCE_EXHAUSTED, and the next one is answered."""
     whole(fragile)
@@ -162,6 +181,7 @@ def test_memory_limit(fragile: Running) -> None:
         assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
         assert details(caught.value)["QuotaFailure"].violations[0].subject == "memory"
+        assert {event["cause"] for event in fragile.events("solver process died")[-2:]} <= {"memory", "signal 6"}
         assert answers(stub)
 
 
