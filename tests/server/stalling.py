@@ -39,7 +39,7 @@ if "server.solver_process" in sys.orig_argv:
 
 
 @contextmanager
-def stalling(folder: Path, seconds: float, *arguments: str) -> Iterator[Running]:
+def stalling(folder: Path, seconds: float, *arguments: str, **environment: str) -> Iterator[Running]:
     """A server with one slot; for `seconds` after each plan its searches hear no stop.
 
     Its log tells with the size of the model when CP-SAT begins ("searching") and has a plan ("found"). While there is
@@ -47,5 +47,5 @@ def stalling(folder: Path, seconds: float, *arguments: str) -> Iterator[Running]
     """
     code = _CODE.format(seconds=seconds, at_end=str(folder / AT_END))
     serving = ("--workers", "1", "--metrics-listen", "127.0.0.1:0", *arguments)
-    with running(*serving, environment=meddling(folder, code)) as server:
+    with running(*serving, environment={**environment, **meddling(folder, code)}) as server:
         yield server

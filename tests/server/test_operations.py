@@ -21,7 +21,9 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from server.auth import TokenCheck
 from server.logs import Formatter
+from server.metrics import Metrics
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
@@ -214,10 +216,7 @@ def test_token_files(tmp_path: Path, text: str, mode: int, fault: str) -> None:
 
 @pytest.mark.parametrize("right", [0, 1, 2, None])
 def test_tokens_are_compared_in_constant_time(right: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that all tokens are compared, whichever is right, by digests of one length and by a function made for it."""
-    from server import auth
-    from server.metrics import Metrics
-
+    """Tests that all tokens are compared, whichever is right, by digests of one length."""
     tokens = ("a" * 16, TOKEN, "b" * 400)
     compared: list[tuple[int, int]] = []
     equal = hmac.compare_digest
@@ -226,8 +225,8 @@ def test_tokens_are_compared_in_constant_time(right: int | None, monkeypatch: py
         compared.append((len(given), len(known)))
         return equal(given, known)
 
-    monkeypatch.setattr(auth.hmac, "compare_digest", compare)
-    check = auth.TokenCheck(tokens, Metrics())
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    check = TokenCheck(tokens, Metrics())
     given = "wrong" if right is None else tokens[right]
     assert check._allowed((("authorization", f"Bearer {given}"),)) is (right is not None)
     assert compared == [(32, 32)] * 3
