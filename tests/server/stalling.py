@@ -10,7 +10,7 @@ from tests.server.running import Running, meddling, running
 
 AT_END = "stall-at-end"
 _CODE = """
-import json, os, sys, time
+import json, os, sys, threading
 if "server.solver_process" in sys.orig_argv:
     import solver.solve as solve
     told, search, result_of = solve._Callback.OnSolutionCallback, solve._solve, solve.result_of
@@ -26,12 +26,12 @@ if "server.solver_process" in sys.orig_argv:
     def stalling(self):
         told(self)
         tell("found", self._model.size)
-        time.sleep({seconds})
+        threading.Event().wait({seconds})
 
     def ending(*arguments, **more):
         if os.path.exists({at_end!r}):
             tell("ending", 0)
-            time.sleep(30)
+            threading.Event().wait(30)
         return result_of(*arguments, **more)
 
     solve._solve, solve._Callback.OnSolutionCallback, solve.result_of = searching, stalling, ending
