@@ -140,6 +140,15 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         assert tomllib.loads(ended.stdout)["workers"] == workers
 
 
+def test_unknown_variables_are_told() -> None:
+    """Tests that a misspelt variable is named in the log, its value not; and that what Kubernetes sets is not told."""
+    strange = {"SOLVER_SERVER_TOKEN_FIEL": "/etc/secret", "SOLVER_SERVER_PORT_50051_TCP": "tcp://10.0.0.1:50051"}
+    with running("--workers", "1", environment={**strange, "SOLVER_SERVER_QUEUE_LENGTH": "3"}) as server:
+        (warning,) = server.events("no such settings; these variables are ignored")
+        assert warning["variables"] == ["SOLVER_SERVER_TOKEN_FIEL"]
+        assert not any("/etc/secret" in line for line in server.raw)
+
+
 def test_printed_settings_hold_no_secret(tmp_path: Path) -> None:
     """Tests that of tokens and keys only the names of their files are printed, also where something is wrong."""
     token, key = "correct-horse-battery-staple", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n"
