@@ -20,7 +20,7 @@ from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from tests.server.questions import budget, slow
 from tests.server.running import Running, alive, children, cpu_ticks, wait_until
-from tests.server.stalling import AT_END, stalling
+from tests.server.stalling import AT_END, AT_PLAN, stalling
 
 PHASES = ("queued", "presolve", "search", "end")
 """Before CP-SAT has begun; before its first plan; after it; between the search and the answer."""
@@ -52,23 +52,26 @@ def told(server: Running, event: str) -> int:
 
 
 def enter(server: Running, site: Path, stub: OptimizerServiceStub, phase: str, timeout_s: float) -> Any:
-    """Make a call and come back when it is in the phase."""
+    """Make a call and come back when it is in the phase; with None if it ended before, as on a busy machine."""
+    for file, stalls_at in ((AT_PLAN, "search"), (AT_END, "end")):
+        (site / file).touch() if phase == stalls_at else (site / file).unlink(missing_ok=True)
     if phase == "search":
-        call: Any = stub.StreamOptimize(streamed(budget(prune=False)), timeout=timeout_s)
-        assert next(call).HasField("incumbent")
-        return call
+        stream: Any = stub.StreamOptimize(streamed(budget(prune=False)), timeout=timeout_s)
+        try:
+            return stream if next(stream).HasField("incumbent") else None
+        except grpc.RpcError:
+            return None
     event = "ending" if phase == "end" else "searching"
     before = told(server, event)
-    if phase == "end":
-        (site / AT_END).touch()
-        call = stub.Optimize.future(budget(), timeout=timeout_s)
-    else:
-        call = stub.Optimize.future(slow(), timeout=timeout_s)
-    if phase == "queued":
-        wait_until(lambda: server.metrics()["solver_queue_length"] == 1, 5)
-    else:
-        wait_until(lambda: told(server, event) > before, 5)
-    return call
+    call = stub.Optimize.future(budget() if phase == "end" else slow(), timeout=timeout_s)
+
+    def reached() -> bool:
+        if phase == "queued":
+            return server.metrics()["solver_queue_length"] == 1
+        return told(server, event) > before
+
+    wait_until(lambda: reached() or call.done(), 30)
+    return None if call.done() else call
 
 
 def idle(server: Running) -> bool:
@@ -84,26 +87,26 @@ def test_leaving(stalled: Running, site: Path, phase: str, way: str) -> None:
     """Tests that a caller who leaves in any phase, in any way, costs the next one at most half a second."""
     wait_until(lambda: stalled.calls() == 0, 10)
     with stalled.stub() as others:
-        holder = others.Optimize.future(slow(), timeout=60) if phase == "queued" else None
+        holder = others.Optimize.future(slow(80, 60), timeout=60) if phase == "queued" else None
         if holder is not None:
             stalled.busy_solver()
-        found = told(stalled, "found")
-        # In presolve and the queue nothing would come before this deadline; in the search the stall outlasts it.
-        timeout_s = 30.0 if way != "deadline" else 0.2 if phase == "search" else 1.5
-        with stalled.stub() as stub:
-            try:
+        # Presolve has begun after one second and takes three, or twice, four, eight times as long where others work.
+        for timeout_s in (2.0, 4.0, 8.0, 16.0) if way == "deadline" else (50.0,):
+            found = told(stalled, "found")
+            with stalled.stub() as stub:
                 call = enter(stalled, site, stub, phase, timeout_s)
-            except grpc.RpcError:  # on a busy machine the deadline may come before the first plan
-                if (phase, way) != ("search", "deadline"):
-                    raise
-            else:
-                if way == "cancel":
+                if call is not None and way == "cancel":
                     call.cancel()
-                elif way == "deadline":
-                    wait_until(call.done, timeout_s + 1) if phase != "search" else time.sleep(timeout_s)
-            # leaving the block closes the channel
-        (site / AT_END).unlink(missing_ok=True)
+                elif call is not None and way == "deadline":
+                    with contextlib.suppress(grpc.RpcError):
+                        list(call) if phase == "search" else call.result()
+                # leaving the block closes the channel
+            if call is not None:
+                break
+        assert call is not None, "it has never been in this phase"
         assert phase != "presolve" or told(stalled, "found") == found, "it had a plan already"
+        for file in (AT_PLAN, AT_END):
+            (site / file).unlink(missing_ok=True)
         if holder is not None:
             wait_until(lambda: stalled.metrics()["solver_queue_length"] == 0, FREE_WITHIN_S)
             holder.cancel()
@@ -136,10 +139,11 @@ def test_leaving_at_any_moment(stalled: Running, way: str) -> None:
 def test_server_stops_in_every_phase(tmp_path: Path, phase: str) -> None:
     """Tests that a server told to stop with no time to drain is gone in two seconds, with all its processes."""
     with stalling(tmp_path, 0.3, "--drain-s", "0") as server, server.stub() as stub:
-        holder = stub.Optimize.future(slow(), timeout=60) if phase == "queued" else None
+        holder = stub.Optimize.future(slow(80, 60), timeout=60) if phase == "queued" else None
         if holder is not None:
             server.busy_solver()
-        call = enter(server, tmp_path, stub, phase, 30)
+        call = enter(server, tmp_path, stub, phase, 50)
+        assert call is not None
         family = [*children(server.process.pid), *server.solvers()]
         began = time.monotonic()
         assert server.stop(5) == 0
@@ -149,8 +153,7 @@ def test_server_stops_in_every_phase(tmp_path: Path, phase: str) -> None:
             with contextlib.suppress(grpc.RpcError):
                 list(call)  # a stream's code comes after what it has sent
         over = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-        # What ends within half a second, as the search does here, is still answered.
-        assert call.code() in (over | {grpc.StatusCode.OK} if phase == "search" else over)
+        assert call.code() in over
 
 
 def test_a_death_in_a_stream_repeats_nothing(stalled: Running) -> None:
