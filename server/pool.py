@@ -154,6 +154,8 @@ class SolverPool:
         """Remember the settings; `start` makes the processes."""
         self._config, self._target, self._metrics = config, processes, metrics
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
+        self._takers = 0
+        """Calls that wait for an idle process."""
         self._processes: dict[int, _Process] = {}
         self._stopping: list[_Process] = []
         """Processes that were told to stop a search nobody waits for, in that order."""
@@ -333,7 +335,11 @@ class SolverPool:
     async def _take(self) -> _Process:
         """A warm process; those that died while idle are passed over."""
         while True:
-            process = await self._idle.get()
+            self._takers += 1
+            try:
+                process = await self._idle.get()
+            finally:
+                self._takers -= 1
             if self._processes.get(process.pid) is not process:
                 continue
             if process.gone:
@@ -349,10 +355,13 @@ class SolverPool:
     def _give_back(self, process: _Process, retiring: bool = False) -> None:
         process.busy = False
         if retiring or self._serving > self._target:
-            log(logging.INFO, "solver process replaced", pid=process.pid, cause="grown" if retiring else "surplus")
-            self._forget(process)
+            self._retire(process, "grown" if retiring else "surplus")
         else:
             self._idle.put_nowait(process)
+
+    def _retire(self, process: _Process, cause: str) -> None:
+        log(logging.INFO, "solver process replaced", pid=process.pid, cause=cause)
+        self._forget(process)
 
     def _died(self, process: _Process, death: SolverDied) -> None:
         if self._processes.get(process.pid) is not process:
@@ -429,6 +438,9 @@ class SolverPool:
         process.warm = True
         self._metrics.processes.set(len(self._processes))
         self._idle.put_nowait(process)
+        # Forked in place of one that was being stopped, and has listened meanwhile?
+        if self._serving > self._target and self._idle.qsize() > self._takers:
+            self._retire(self._idle.get_nowait(), "surplus")
 
     async def _parent_process(self) -> None:
         """Start the process that forks, if there is none."""

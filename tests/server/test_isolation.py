@@ -12,10 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from tests.server.questions import budget, details, slow
-from tests.server.running import Running, alive, children, cpu_ticks, running, wait_until
+from tests.server.running import Running, alive, children, cpu_ticks, meddling, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +223,42 @@ def test_no_orphans(hanging: bool) -> None:
         wait_until(lambda: not any(alive(pid) for pid in family), 1.0)
         with pytest.raises(grpc.RpcError):
             call.result()
+
+
+_SLOW_FORKS = """
+import sys, time
+if "server.solver_process" in sys.orig_argv:
+    import server.solver_process as process
+    import server.tasks as tasks
+    fork = process._fork
+
+    def slowly(*arguments):
+        time.sleep(0.3)
+        return fork(*arguments)
+
+    def waiting(data, call):
+        sys.stderr.write('{"event": "waiting"}\\n')
+        sys.stderr.flush()
+        call.stop.wait(30)
+        return b""
+
+    process._fork = slowly
+    tasks.TASKS["ListCards"] = waiting
+elif "server" in sys.orig_argv:
+    import server.pool as pool
+    pool._GRACE_IF_LEFT_S = 10.0
+"""
+
+
+def test_a_process_that_comes_too_late_goes_again(tmp_path: Path) -> None:
+    """Tests one forked in place of one that is being stopped, which has listened before the other was there."""
+    serving = ("--workers", "1", "--spare-workers", "0")
+    with running(*serving, environment=meddling(tmp_path, _SLOW_FORKS)) as server, server.stub() as stub:
+        assert len(server.solvers()) == 1
+        call = stub.ListCards.future(api.ListCardsRequest(), timeout=30)
+        wait_until(lambda: bool(server.events("waiting")), 10)
+        call.cancel()
+        wait_until(lambda: bool(server.events("solver process replaced")), 10)
+        wait_until(lambda: len(server.solvers()) == 1, 5)
+        assert server.events("solver process replaced")[0]["cause"] == "surplus"
+        assert answers(stub)
