@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from typing import Literal
 
 from solver.domain.plan import Choice, Plan, Result, Status, Usage
-from solver.domain.records import Record
+from solver.domain.records import End, Interval, Record
 from solver.domain.units import Cny, CnyTotal
 
 
 class Rig(Record):
-    """A plan in short: what is chosen, and the figures by which plans are compared."""
+    """A plan in short: what is chosen, and the figures by which plans are compared.
+
+    `epoch_hours` is at the end of the intervals that was planned on, `epoch_hours_range` at all three.
+    """
 
     card_id: str
     card_name: str
@@ -29,6 +32,7 @@ class Rig(Record):
     cost_cny: CnyTotal
     epoch_hours: float
     wall_power_w: float
+    epoch_hours_range: Interval | None = None
 
     @property
     def choice(self) -> Choice:
@@ -276,6 +280,8 @@ class Frontier(Record):
     axes: tuple[Axis, Axis]
     units: tuple[str, str]
     goal: str
+    confidence: End = "expected"
+    """The end of the workload's intervals that was planned on; values on the axes are those there."""
     points: tuple[FrontierPoint, ...]
     complete: bool = True
     what_ifs: int = 0
