@@ -105,6 +105,7 @@ def test_preparation_with_an_interval_shows_it(run_cli: RunCli, tmp_path: Path) 
 def test_intervals_in_few_words() -> None:
     assert between(20.25, Interval(low=16.04, expected=20.25, high=28.8)) == "20.2 h (16.0 to 28.8)"
     assert between(36, Interval(low=12, expected=24, high=36)) == "1.50 days (0.50 to 1.50)"
+    assert between(0.02, Interval(low=0.00055, expected=0.02, high=0.3)) == "0.02 h (0.0006 to 0.3)"
     assert between(5, Interval(low=5, expected=5, high=5)) == between(5, None) == "5.0 h"
 
 
@@ -141,3 +142,12 @@ def test_a_cards_own_power_curve_is_an_estimate() -> None:
     problem = resolve({"workload": "llama-7b"}, default_library())
     choice = Choice(card_id="rtx-3090", card_count=1, power_limit_w=250, platform_id="guide-base")
     assert plan_of(problem, choice).epoch_hours.basis == "estimated"
+
+
+def test_a_tiny_model_takes_more_than_no_time(run_cli: RunCli, tmp_path: Path) -> None:
+    """Tests that an epoch of a second is not "0.0 h", and that batches in the ten thousands can be read."""
+    sizes = ["--layers", "1", "--hidden", "8", "--heads", "1", "--ffn", "8", "--vocab", "8", "--seq", "8"]
+    assert run_cli("workload", "from-model", *sizes, "-o", tmp_path / "tiny.yaml").code == 0
+    told = run_cli("explain", "--workload", tmp_path / "tiny.yaml", "--budget", "100000").out
+    assert "0.0 h" not in told
+    assert re.search(r"Platinum, \d+,\d{3} samples, 80,000 CNY", told)

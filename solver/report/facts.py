@@ -90,7 +90,7 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
 def _batch(plan: Plan) -> str:
     """'124 samples (4 cards x micro-batch 31); a card surely fits 29, at best 33'."""
     steps = plan.total_batch // max(1, plan.card_count * plan.micro_batch)
-    counts = {"batch": plan.total_batch, "count": plan.card_count, "micro": plan.micro_batch}
+    counts = {"batch": f"{plan.total_batch:,}", "count": plan.card_count, "micro": f"{plan.micro_batch:,}"}
     if steps <= 1:
         text = say("{batch} samples ({count} cards x micro-batch {micro})", **counts)
     else:
@@ -161,7 +161,7 @@ def outlook_facts(plan: Plan | None, ends: Sequence[Outlook]) -> list[tuple[str,
         rig = end.rig
         figures = say(
             "total batch {batch}, {cost}, {epoch} an epoch",
-            batch=rig.total_batch,
+            batch=f"{rig.total_batch:,}",
             cost=yuan(rig.cost_cny),
             epoch=duration(rig.epoch_hours),
         )

@@ -174,15 +174,19 @@ def number(value: float, digits: int = 2) -> str:
 def duration(hours: float, in_days: bool | None = None) -> str:
     """Hours, or days where they are that long: 17.8 -> '17.8 h', 208.3 -> '8.68 days'."""
     days = hours >= 24 if in_days is None else in_days
-    return say("{n} days", n=f"{hours / 24:,.2f}") if days else say("{n} h", n=f"{hours:,.1f}")
+    return say("{n} days", n=f"{hours / 24:,.2f}") if days else say("{n} h", n=_hours(hours))
+
+
+def _hours(hours: float) -> str:
+    """One decimal; more where that would be 0: an epoch of seconds is not one of no time."""
+    return f"{hours:,.1f}" if hours == 0 or abs(hours) >= 0.1 else number(hours, 4)
 
 
 def between(hours: float, interval: Interval | None) -> str:
     """'20.3 h (16.0 to 28.8)', in the unit of the first; without an interval, or with one of no width, that alone."""
     if interval is None or interval.low == interval.high:
         return duration(hours)
-    scale, digits = (24, 2) if hours >= 24 else (1, 1)
-    low, high = (f"{end / scale:,.{digits}f}" for end in (interval.low, interval.high))
+    low, high = (f"{end / 24:,.2f}" if hours >= 24 else _hours(end) for end in (interval.low, interval.high))
     return say("{expected} ({low} to {high})", expected=duration(hours), low=low, high=high)
 
 

@@ -259,7 +259,7 @@ def alternatives_section(alternatives: Sequence[Alternative]) -> Section:
             (
                 str(one.place),
                 told.rig(one.rig),
-                str(one.rig.total_batch),
+                f"{one.rig.total_batch:,}",
                 money(one.rig.cost_cny),
                 between(one.rig.epoch_hours, one.rig.epoch_hours_range),
                 number(one.rig.wall_power_w, 0),
@@ -309,7 +309,7 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
             (
                 _rig_of(plan, one_platform),
                 money(plan.cost_cny),
-                str(plan.total_batch),
+                f"{plan.total_batch:,}",
                 between(plan.epoch_hours.at(frontier.confidence), plan.epoch_hours),
                 number(plan.wall_power_w, 0),
                 number(plan.total_batch * 1e5 / max(float(plan.cost_cny), 0.01), 2),

@@ -95,7 +95,7 @@ class Teller:
         return say(
             "{rig}: {batch} samples, {cost}, {time} an epoch",
             rig=self.rig(rig),
-            batch=rig.total_batch,
+            batch=f"{rig.total_batch:,}",
             cost=yuan(rig.cost_cny),
             time=between(rig.epoch_hours, rig.epoch_hours_range),
         )
@@ -196,7 +196,7 @@ def headline(explanation: Explanation) -> str:
         card=plan.card_name,
         watts=plan.power_limit_w,
         platform=plan.platform_name,
-        batch=plan.total_batch,
+        batch=f"{plan.total_batch:,}",
         cost=yuan(plan.cost_cny),
         time=duration(plan.epoch_hours.at(result.confidence)),
         status=say(STATUS_WORDS[result.status]),
