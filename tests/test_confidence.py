@@ -151,3 +151,10 @@ def test_a_tiny_model_takes_more_than_no_time(run_cli: RunCli, tmp_path: Path) -
     told = run_cli("explain", "--workload", tmp_path / "tiny.yaml", "--budget", "100000").out
     assert "0.0 h" not in told
     assert re.search(r"Platinum, \d+,\d{3} samples, 80,000 CNY", told)
+
+
+def test_a_batch_larger_than_the_epoch_is_warned_of(run_cli: RunCli) -> None:
+    """Tests 26 samples at once of a set of 25, and that a set of 26 is fine."""
+    said = "the total batch of 26 holds more than the 25 samples of an epoch"
+    assert said in run_cli("optimize", "--budget", "300000", "--samples", "25", "--format", "json").json["warnings"][0]
+    assert "samples of an epoch" not in run_cli("optimize", "--budget", "300000", "--samples", "26").out
