@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from solver.domain.explanation import Outlook, Rig
 from solver.domain.plan import Plan, Result
 from solver.domain.problem import CONFIDENCES, Confidence
+from solver.domain.rig import Outlook, Rig
 
 
 def outlook(result: Result, confidence: Confidence, ask: Callable[[Confidence], Result | None]) -> tuple[Outlook, ...]:

@@ -13,10 +13,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import metadata
 
 import numpy as np
+import ortools
 from ortools.sat.python import cp_model_helper as cp
 
 from solver import __version__
@@ -293,16 +292,11 @@ def checked_figures(problem: Problem, pairs: Pairs, index: int, moved: Moved = U
     return figures
 
 
-@lru_cache(maxsize=1)
-def _ortools_version() -> str:
-    return metadata.version("ortools")
-
-
 def fingerprint(problem: Problem) -> Fingerprint:
     """What the answer depends on; equal fingerprints give equal answers."""
     return Fingerprint(
         problem_sha256=problem.digest,
         catalog_sha256=catalog_digest(problem.catalog),
         solver_version=__version__,
-        ortools_version=_ortools_version(),
+        ortools_version=ortools.__version__,  # type: ignore[attr-defined]  # missing in its stubs
     )

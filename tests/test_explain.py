@@ -10,10 +10,11 @@ from fractions import Fraction
 
 import pytest
 
-from solver.domain.explanation import Change, Explanation, FigureRange, PriceRange, Relaxation, Rig
+from solver.domain.explanation import Change, Explanation, FigureRange, PriceRange, Relaxation
 from solver.domain.limits import LIMITS
 from solver.domain.problem import Problem
 from solver.domain.records import Catalog, Offer
+from solver.domain.rig import Rig
 from solver.domain.uncertain import with_figure
 from solver.explain import explain
 from solver.explain.figures import FIGURES

@@ -11,8 +11,8 @@ import pytest
 
 from solver.catalog import default_library, resolve
 from solver.cli.optimize import asking
-from solver.domain.explanation import Outlook
 from solver.domain.problem import CONFIDENCES, Problem
+from solver.domain.rig import Outlook
 from solver.domain.uncertain import own_ends, with_figure
 from solver.explain import explain
 from solver.outlook import outlook

@@ -88,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Half of a cold start is imports. Collecting garbage among them finds none (20 ms), and neither do pydantic's
     # plug-ins, for which it reads the metadata of everything installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # NumPy starts its threads when imported; nothing here multiplies
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     given = list(sys.argv[1:] if arguments is None else arguments)

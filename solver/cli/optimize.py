@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from solver.client import Client
-    from solver.domain.explanation import Alternative, Outlook
+    from solver.domain.explanation import Alternative
     from solver.domain.plan import Result
     from solver.domain.problem import Confidence, Problem
+    from solver.domain.rig import Outlook
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "no_answer": 4, "feasible": 5}
 

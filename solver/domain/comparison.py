@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from solver.domain.explanation import Axis, Difference, Rig
+from solver.domain.explanation import Axis, Difference
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice, epoch_hours_of, figures_of
 from solver.domain.problem import Problem
+from solver.domain.rig import Rig
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from solver.batch import Space
 from solver.domain import comparison
 from solver.domain.comparison import Measures, rig_of
-from solver.domain.explanation import Difference, Rig
+from solver.domain.explanation import Difference
 from solver.domain.limits import UNMOVED, Moved
+from solver.domain.rig import Rig
 from solver.solve import checked_figures
 
 Distinct = tuple[str, int, str]

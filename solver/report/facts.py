@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from solver.check import CheckReport
-from solver.domain.explanation import Outlook
 from solver.domain.language import listed, message, say
 from solver.domain.plan import OrderLine, Plan
 from solver.domain.records import Interval
+from solver.domain.rig import Outlook
 from solver.report.wording import (
     PLANNED_ON,
     TAG_WORDS,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,12 +18,22 @@ from rich.text import Text
 
 _OPENING = "（“‘《【"
 _CLOSING = "，。：；、！？）”’》】％…"
-_WIDE = re.compile("[\u2e80-\uffff]")
-_PIECE = re.compile(
-    f"[{_OPENING}]*(?:[^\\s\u2e80-\uffff{_OPENING}{_CLOSING}]+|[^\\s\u0000-\u2e7f{_OPENING}{_CLOSING}])?"
-    f"[{_CLOSING}]*\\s*"
-)
-"""What stands on one line: a word, or one wide character, with the brackets and commas that belong to it."""
+
+
+@lru_cache(maxsize=1)
+def _piece() -> re.Pattern[str]:
+    """What stands on one line: a word, or one wide character, with the brackets and commas that belong to it.
+
+    Compiled when the first wide character comes: its large sets take longer than drawing a table.
+    """
+    return re.compile(
+        f"[{_OPENING}]*(?:[^\\s\u2e80-\uffff{_OPENING}{_CLOSING}]+|[^\\s\u0000-\u2e7f{_OPENING}{_CLOSING}])?"
+        f"[{_CLOSING}]*\\s*"
+    )
+
+
+def _wide(text: str) -> bool:
+    return not text.isascii() and any("\u2e80" <= character <= "\uffff" for character in text)
 
 
 class Prose:
@@ -33,7 +44,7 @@ class Prose:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Rich's protocol: the lines."""
-        if options.no_wrap or not _WIDE.search(self.text.plain):
+        if options.no_wrap or not _wide(self.text.plain):
             yield self.text
             return
         lines = []
@@ -45,7 +56,7 @@ class Prose:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Rich's protocol: the narrowest and the widest it can be."""
-        if not _WIDE.search(self.text.plain):
+        if not _wide(self.text.plain):
             return Measurement.get(console, options, self.text)
         lines = self.text.plain.splitlines()
         least = max(cell_len(piece.rstrip()) for line in lines for piece in _pieces(line))
@@ -76,11 +87,11 @@ def breaks(line: str, width: int) -> list[int]:
 def _pieces(line: str) -> Iterator[str]:
     at = 0
     if indent := len(line) - len(line.lstrip()):
-        match = _PIECE.match(line, indent)
+        match = _piece().match(line, indent)
         at = max(match.end() if match is not None else 0, indent)
         yield line[:at]
     while at < len(line):
-        match = _PIECE.match(line, at)
+        match = _piece().match(line, at)
         end = max(match.end() if match is not None else 0, at + 1)
         yield line[at:end]
         at = end

@@ -18,10 +18,10 @@ from solver.domain.explanation import (
     LimitBreakpoints,
     PriceRange,
     Relaxation,
-    Rig,
 )
 from solver.domain.language import listed, message, say
 from solver.domain.plan import Plan
+from solver.domain.rig import Rig
 from solver.domain.units import MIB_PER_GB
 from solver.report.explained.words import (
     AXIS_WORDS,

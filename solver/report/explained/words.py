@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from solver.domain.explanation import CardAccount, Change, Difference, Explanation, Rig
+from solver.domain.explanation import CardAccount, Change, Difference, Explanation
 from solver.domain.language import listed, message, message_as, say
+from solver.domain.rig import Rig
 from solver.report.wording import (
     STATUS_WORDS,
     answer_words,

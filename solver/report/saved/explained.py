@@ -26,11 +26,11 @@ from solver.domain.explanation import (
     Miss,
     PriceRange,
     Relaxation,
-    Rig,
 )
 from solver.domain.language import say
 from solver.domain.limits import LIMITS, UNMOVED, Moved, Row
 from solver.domain.plan import Choice, Plan, broken, usage_row
+from solver.domain.rig import Rig
 from solver.domain.uncertain import own_ends
 from solver.domain.units import FEN_PER_CNY, MIB_PER_GB, cny, fen, mib_up
 from solver.report.saved.compare import Fault
