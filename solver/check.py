@@ -10,7 +10,7 @@ from solver.domain.language import say
 from solver.domain.notices import notice, notices_for
 from solver.domain.plan import Choice, Notice, Plan, Usage, broken, figures_of, plan_of, usage_of, usage_row
 from solver.domain.problem import Problem
-from solver.domain.records import Record
+from solver.domain.records import End, Record
 
 MOST_CARDS = 64
 
@@ -19,6 +19,8 @@ class CheckReport(Record):
     """A rig held against every limit. `broken` names every broken part of a limit; its headroom is the margin."""
 
     holds: bool
+    confidence: End = "expected"
+    """The end of the workload's intervals at which the limits were checked and the batch was counted."""
     plan: Plan
     usage: tuple[Usage, ...]
     broken: tuple[Usage, ...]
@@ -89,6 +91,7 @@ def check(
         notices.append(notice("unpriced", items=", ".join(unpriced)))
     return CheckReport(
         holds=not failed and not budget_unknown,
+        confidence=problem.confidence,
         plan=plan,
         usage=usage_of(problem, figures),
         broken=tuple(usage_row(row) for row in failed),

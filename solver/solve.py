@@ -144,6 +144,7 @@ def result_of(
     return Result(
         status=status,
         goal=problem.goal,
+        confidence=problem.confidence,
         objective=objective,
         bound=None if bound_at is None else _objective(problem, pairs, bound_at),
         objective_unit=GOAL_SPECS[problem.goal].unit,

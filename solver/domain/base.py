@@ -49,3 +49,7 @@ class Interval(Record):
     expected: float
     high: float
     basis: Tag | None = None
+
+    def at(self, end: End) -> float:
+        """The value at one end."""
+        return {"low": self.low, "expected": self.expected, "high": self.high}[end]

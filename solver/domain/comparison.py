@@ -11,7 +11,7 @@ from typing import NamedTuple
 from solver.domain.explanation import Axis, Difference
 from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
-from solver.domain.plan import Choice, figures_of
+from solver.domain.plan import Choice, epoch_hours_of, figures_of
 from solver.domain.problem import Problem
 from solver.domain.rig import Rig
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
@@ -57,6 +57,7 @@ def rig_of(problem: Problem, choice: Choice, figures: Figures | None = None) -> 
         cost_cny=cny(f.cost_fen),
         epoch_hours=f.epoch_us / US_PER_HOUR,
         wall_power_w=f.wall_mw / 1000,
+        epoch_hours_range=epoch_hours_of(problem, choice),
     )
 
 
