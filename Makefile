@@ -14,7 +14,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install -qq -c constraints.t
 # Whatever exists of these is linted and typed.
 CODE := $(wildcard solver server tests benchmarks)
 PROTOS := $(wildcard proto/solver/api/v1/*.proto)
-SOURCES := $(wildcard solver/*.py solver/*/*.py solver/*/*/*.py server/*.py)
+SOURCES := $(wildcard solver/*.py solver/*/*.py solver/*/*/*.py server/*.py server/*/*.py)
 
 # Runs protoc into the folder given as $(1). The PATH lets protoc find the mypy-protobuf plugins.
 # Always a process of its own: protoc and OR-Tools abort a process that loads both.
