@@ -30,13 +30,16 @@ _READ_BYTES = 1 << 20
 class Forker:
     """Forks solver processes, and kills them: the server itself, full of gRPC's threads, is never forked."""
 
-    def __init__(self, config: Config, exited: Callable[[int, int], None], died: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, exited: Callable[[int, int], None], died: Callable[[socket.socket], None]
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             config: what the solver processes need to know.
             exited: told pid and exit code of every solver process that has ended.
-            died: told when the process that forks is gone, upon which the kernel ends all that it has forked.
+            died: told when a process that forks is gone, by the socket to it (`Process.control`), upon which the
+                kernel ends all that it has forked. Another may have taken its place already.
         """
         self._config, self._tell_exit, self._tell_death = config, exited, died
         self._forked: asyncio.Future[int] | None = None
@@ -72,14 +75,16 @@ class Forker:
             SolverDied: it died meanwhile.
         """
         await self._start()
-        assert self._control is not None
+        control = self._control
+        if control is None:  # it has died since it was ready
+            raise SolverDied(None)
         ours, theirs = socket.socketpair()
         self._forked = asyncio.get_running_loop().create_future()
         try:
-            socket.send_fds(self._control, [frames.frame(frames.FORK)], [theirs.fileno()])
+            socket.send_fds(control, [frames.frame(frames.FORK)], [theirs.fileno()])
         except OSError:
             ours.close()
-            self._control.close()
+            control.close()
             self._control = None
             raise
         finally:
@@ -94,7 +99,7 @@ class Forker:
             raise
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_BYTES)
-        return Process(pid, reader, writer)
+        return Process(pid, control, reader, writer)
 
     def kill(self, process: Process) -> None:
         """Have a solver process killed, if there is somebody to do it."""
@@ -121,7 +126,7 @@ class Forker:
         ours.setblocking(False)
         reader, self._control_writer = await asyncio.open_connection(sock=ours.dup())
         ready = asyncio.get_running_loop().create_future()
-        listener = asyncio.get_running_loop().create_task(self._listen(reader, ready))
+        listener = asyncio.get_running_loop().create_task(self._listen(ours, reader, self._control_writer, ready))
         self._listeners.add(listener)
         listener.add_done_callback(self._listeners.discard)
         async with asyncio.timeout(START_S):
@@ -133,8 +138,17 @@ class Forker:
         if self._parent is not None:
             self._parent.kill()
 
-    async def _listen(self, reader: asyncio.StreamReader, ready: asyncio.Future[None]) -> None:
-        """What the process has to say: pids of new processes, exit codes of ended ones."""
+    async def _listen(
+        self,
+        control: socket.socket,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        ready: asyncio.Future[None],
+    ) -> None:
+        """What a process has to say: pids of new processes, exit codes of ended ones.
+
+        Its end may be heard when another has taken its place already, which then does not concern that one.
+        """
         try:
             while True:
                 kind, length = frames.HEADER.unpack(await reader.readexactly(frames.HEADER.size))
@@ -142,7 +156,7 @@ class Forker:
                 if kind == frames.READY:
                     ready.set_result(None)
                 elif kind == frames.FORKED:
-                    if self._forked is not None and not self._forked.done():
+                    if self._control is control and self._forked is not None and not self._forked.done():
                         self._forked.set_result(frames.PID.unpack(payload)[0])
                 elif kind == frames.EXITED:
                     self._tell_exit(*frames.PID_AND_STATUS.unpack(payload))
@@ -150,11 +164,12 @@ class Forker:
             if self._closed:
                 return
             log(logging.WARNING, "forking process died")
-            if self._control is not None:
-                self._control.close()
-                self._control = None
+            writer.close()
+            control.close()
             if not ready.done():
                 ready.set_exception(SolverDied(None))
-            if self._forked is not None and not self._forked.done():
-                self._forked.set_exception(SolverDied(None))
-            self._tell_death()
+            if self._control is control:
+                self._control = None
+                if self._forked is not None and not self._forked.done():
+                    self._forked.set_exception(SolverDied(None))
+            self._tell_death(control)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from server import frames
 from server.frames import EXIT_MEMORY
@@ -41,10 +42,12 @@ class SolverDied(SolverFailure):
 
 
 class Process:
-    """One solver process: its pid, its socket, and how it ended."""
+    """One solver process: its pid, the socket to the process that forked it, its own, and how it ended."""
 
-    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.pid, self._reader, self._writer = pid, reader, writer
+    def __init__(
+        self, pid: int, control: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.pid, self.control, self._reader, self._writer = pid, control, reader, writer
         self.exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.warm = False
         self.busy = False

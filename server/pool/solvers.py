@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -304,9 +305,9 @@ class SolverPool:
         if not process.busy and process.warm:
             self._died(process, SolverDied(code))
 
-    def _all_died(self) -> None:
-        """The process that forks is gone, and the kernel ends what it has forked: those idle need not be tried."""
-        for process in list(self._processes.values()):
+    def _all_died(self, control: socket.socket) -> None:
+        """A process that forks is gone, and the kernel ends what it has forked: those idle need not be tried."""
+        for process in [each for each in self._processes.values() if each.control is control]:
             if not process.exit_code.done():
                 process.exit_code.set_result(-9)
             if process.warm and not process.busy:
