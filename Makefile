@@ -14,7 +14,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install -qq -c constraints.t
 # Whatever exists of these is linted and typed.
 CODE := $(wildcard solver server tests benchmarks)
 PROTOS := $(wildcard proto/solver/api/v1/*.proto)
-SOURCES := $(wildcard solver/*.py solver/*/*.py solver/*/*/*.py server/*.py)
+SOURCES := $(wildcard solver/*.py solver/*/*.py solver/*/*/*.py server/*.py server/*/*.py)
 
 # Runs protoc into the folder given as $(1). The PATH lets protoc find the mypy-protobuf plugins.
 # Always a process of its own: protoc and OR-Tools abort a process that loads both.
@@ -62,7 +62,7 @@ endif
 pytest: $(VENV)/.dev ## the tests (ARGS= for more options)
 	$(PY) -m pytest -n 2 $(ARGS)
 
-test-extras: $(VENV)/.dev ## tests with clients, a browser and networks from elsewhere (needs node and npm; installs chromium, iproute2 on Debian)
+test-extras: $(VENV)/.dev ## tests with clients, a browser and networks from elsewhere (needs node and npm; installs chromium, iproute2, libfaketime on Debian)
 	npm install --prefix examples/node --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	npm install --prefix tests/extras/browser --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
@@ -73,6 +73,8 @@ test-extras: $(VENV)/.dev ## tests with clients, a browser and networks from els
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends fonts-noto-cjk fontconfig >/dev/null; }
 	@command -v ip >/dev/null || { echo "installing iproute2 ..." >&2; apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends iproute2 >/dev/null; }
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { echo "installing libfaketime ..." >&2; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libfaketime >/dev/null; }
 	$(PY) -m pytest -m extras tests/extras $(ARGS)
 
 soak: $(VENV)/.dev ## mixed load with faults on a server for MINUTES, then errors, memory and latency

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from server.runs.config import RunsConfig
 from server.runs.link import RunLink
 from server.runs.service import RUN_SERVICE, RunServicer
 from server.servicer import SERVICE, Servicer
-from server.settings import Settings, is_loopback
+from server.settings import Settings, is_loopback, unknown_variables
 from solver import __version__
 from solver.domain.errors import InvalidProblem
 
@@ -74,6 +75,8 @@ async def serve(settings: Settings) -> None:
             metrics_port, stop_metrics = metrics.serve(settings.metrics_listen)
         for name in ("", SERVICE.full_name, *(() if link is None else (RUN_SERVICE.full_name,))):
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if unknown := unknown_variables(os.environ):
+            log(logging.WARNING, "no such settings; these variables are ignored", variables=unknown)
         if settings.insecure and not is_loopback(settings.listen) and settings.tls_cert is None:
             log(logging.WARNING, "listening beyond loopback without TLS")
         gc.collect()

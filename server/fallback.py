@@ -49,6 +49,7 @@ def so_far(
         return Result(
             status="no_answer",
             goal=problem.goal,
+            confidence=problem.confidence,
             objective_unit=spec.unit,
             warnings=notices_for(problem, None, day),
             statistics=statistics,
@@ -62,6 +63,7 @@ def so_far(
     return Result(
         status="feasible",
         goal=problem.goal,
+        confidence=problem.confidence,
         objective=objective,
         bound=best.bound,
         objective_unit=spec.unit,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,9 @@ from pydantic_settings import (
 
 from solver.domain.errors import InvalidProblem, from_validation_error
 
+_PREFIX = "SOLVER_SERVER_"
+_KUBERNETES = re.compile(_PREFIX + r"(SERVICE_|PORT(_|$))")
+"""What Kubernetes sets in every pod for a service named solver-server."""
 _ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})$")
 
 
@@ -38,7 +42,7 @@ class Settings(BaseSettings):
     """Everything that can be set; each field is a flag (--tls-cert) and a variable (SOLVER_SERVER_TLS_CERT)."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SOLVER_SERVER_", extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True,
+        env_prefix=_PREFIX, extra="forbid", frozen=True, cli_kebab_case=True, cli_implicit_flags=True,
         cli_prog_name="solver-server", cli_hide_none_type=True, cli_avoid_json=True, cli_exit_on_error=False,
     )  # fmt: skip
 
@@ -141,6 +145,13 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Which of the environment's variables look like settings and are none: misspelt, or of another version."""
+    ours = {_PREFIX + name.upper() for name in Settings.model_fields}
+    found = (name for name in names if name.upper().startswith(_PREFIX) and name.upper() not in ours)
+    return sorted(name for name in found if not _KUBERNETES.match(name))
 
 
 def read_settings(arguments: list[str]) -> Settings:

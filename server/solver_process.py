@@ -179,14 +179,14 @@ class _Solver:
             elif kind in (frames.STOP, frames.LATE) and call is not None:
                 call.stop.set()  # of the last job received; a job that has not begun finds it set
                 if kind == frames.LATE and call.fallback is not None:
-                    self._send(frames.FALLBACK, call.fallback())
+                    self._send(frames.FALLBACK, call.fallback().packed())
 
     def _call(self, job: Job) -> Call:
         def started(limit_s: float | None) -> None:
             if limit_s is not None:
                 self._send(frames.STARTED, frames.SECONDS.pack(limit_s))
             if len(job.request) > _LARGE_REQUEST_BYTES and call.fallback is not None:
-                self._send(frames.FALLBACK, call.fallback())
+                self._send(frames.FALLBACK, call.fallback().packed())
 
         call = Call(
             libraries=self._libraries,

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from pydantic import Field, ValidationError, field_validator
 
 from server.fallback import so_far
+from server.frames import Answer
 from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import problem_pb2
 from solver.batch import OutOfTime, Patience
@@ -92,8 +93,8 @@ class Call:
     """Told the seconds the search may take, if that is less than `stop_at` says."""
     emit: Callable[[bytes], None]
     """Told each message of a streamed response but the last."""
-    fallback: Callable[[], bytes] | None = None
-    """Makes the response for when the search neither ends nor listens in time; None before the search."""
+    fallback: Callable[[], Answer] | None = None
+    """Makes the answer for when the search neither ends nor listens in time; None before the search."""
     runs: Mapping[str, Any] | None = None
     """The fields of `RunsConfig`, where the server keeps runs."""
     solve_s: float = math.nan
@@ -112,12 +113,23 @@ class Call:
         with under("problem"):
             return asked(message, self.libraries)
 
-    def begin(self, time_limit_s: float | None, fallback: Callable[[], Message]) -> float:
-        """Begin the search: the seconds it may take, within the caps, and what is said if it does not end in time."""
+    def begin(self, time_limit_s: float | None, fallback: Callable[[], tuple[Message, float]]) -> float:
+        """Begin the search: the seconds it may take, within the caps.
+
+        Args:
+            time_limit_s: the caller's limit.
+            fallback: makes what is said if the search does not end in time, and the gap it leaves open, NaN for none.
+        """
         self._began = time.monotonic()
         left = max(0.0, self.stop_at - self._began)
         limit = left if time_limit_s is None else min(left, time_limit_s)
-        self.fallback = lambda: fallback().SerializeToString()
+
+        def answer() -> Answer:
+            message, left_open = fallback()
+            spent_s = time.monotonic() - self._began
+            return Answer(message.SerializeToString(), spent_s, self.first_incumbent_s, left_open, False)
+
+        self.fallback = answer
         self.started(limit if limit < left else None)
         return limit
 
@@ -134,9 +146,9 @@ class Call:
             raise InvalidProblem.of("options.workers", options.workers, f"must be between 1 and {self.max_workers}")
         best: Incumbent | None = None
 
-        def unfinished() -> Message:
+        def unfinished() -> tuple[Message, float]:
             known = so_far(problem, options.today, best=best, workers=options.workers, searched_since=self._began)
-            return message_of({"result": known}, kind)
+            return message_of({"result": known}, kind), _gap(known)
 
         limit = self.begin(options.time_limit_s, unfinished)
 
@@ -160,8 +172,7 @@ class Call:
             ),
         )
         self.ended()
-        left_open = gap(result)
-        self.gap = math.nan if left_open is None else left_open
+        self.gap = _gap(result)
         return result
 
     def ended(self) -> None:
@@ -219,9 +230,9 @@ def _explain(request: api.ExplainRequest, call: Call) -> Message:
     wanted = _validated(ExplainRequest, _without_problem(request))
     problem = call.problem(request.problem)
 
-    def unexplained() -> Message:
+    def unexplained() -> tuple[Message, float]:
         nothing = Explanation(result=so_far(problem, wanted.today), complete=False)
-        return message_of({"explanation": nothing}, api.ExplainResponse)
+        return message_of({"explanation": nothing}, api.ExplainResponse), math.nan
 
     limit = call.begin(wanted.time_limit_s, unexplained)
     options = ExplainOptions(top=wanted.top, time_limit_s=limit, today=wanted.today, stop=call.stop)
@@ -236,10 +247,10 @@ def _compute_frontier(request: api.ComputeFrontierRequest, call: Call) -> Messag
     problem = call.problem(request.problem)
     first, second = wanted.axes or (("cost", "batch") if problem.goal == "cost" else ("cost", problem.goal))
 
-    def undrawn() -> Message:
+    def undrawn() -> tuple[Message, float]:
         units = (AXIS_UNITS[first], AXIS_UNITS[second])
         nothing = Frontier(axes=(first, second), units=units, goal=problem.goal, points=(), complete=False)
-        return message_of({"frontier": nothing}, api.ComputeFrontierResponse)
+        return message_of({"frontier": nothing}, api.ComputeFrontierResponse), math.nan
 
     limit = call.begin(wanted.time_limit_s, undrawn)
     found = frontier(problem, (first, second), wanted.from_cny, Patience.of(limit, call.stop))
@@ -290,6 +301,11 @@ def _validate_problem(request: api.ValidateProblemRequest, call: Call) -> Messag
         faults = [vars(fault) for fault in error.violations[:1000]]
         return message_of({"valid": False, "violations": faults}, api.ValidateProblemResponse)
     return message_of({"valid": True, "fingerprint": fingerprint(problem)}, api.ValidateProblemResponse)
+
+
+def _gap(result: Result) -> float:
+    left_open = gap(result)
+    return math.nan if left_open is None else left_open
 
 
 @contextmanager

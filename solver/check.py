@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from solver.domain import physics
-from solver.domain.base import Record
+from solver.domain.base import End, Record
 from solver.domain.errors import InvalidProblem, UnknownName, Violation, nearest, shown
 from solver.domain.language import say
 from solver.domain.notices import notice, notices_for
@@ -20,6 +20,8 @@ class CheckReport(Record):
     """A rig held against every limit. `broken` names every broken part of a limit; its headroom is the margin."""
 
     holds: bool
+    confidence: End = "expected"
+    """The end of the workload's intervals at which the limits were checked and the batch was counted."""
     plan: Plan
     usage: tuple[Usage, ...]
     broken: tuple[Usage, ...]
@@ -90,6 +92,7 @@ def check(
         notices.append(notice("unpriced", items=", ".join(unpriced)))
     return CheckReport(
         holds=not failed and not budget_unknown,
+        confidence=problem.confidence,
         plan=plan,
         usage=usage_of(problem, figures),
         broken=tuple(usage_row(row) for row in failed),

@@ -256,6 +256,7 @@ def frontier(
         axes=axes,
         units=(AXIS_UNITS[axes[0]], AXIS_UNITS[axes[1]]),
         goal=problem.goal,
+        confidence=problem.confidence,
         points=tuple(
             FrontierPoint(
                 values=(_value(space, axes[0], pair), _value(space, axes[1], pair)),

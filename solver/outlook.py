@@ -53,6 +53,7 @@ def _rig(plan: Plan, end: Confidence) -> Rig:
         with_used=plan.with_used,
         total_batch=plan.total_batch,
         cost_cny=plan.cost_cny,
-        epoch_hours=getattr(plan.epoch_hours, end),
+        epoch_hours=plan.epoch_hours.at(end),
         wall_power_w=plan.wall_power_w,
+        epoch_hours_range=plan.epoch_hours,
     )

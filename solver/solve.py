@@ -132,6 +132,7 @@ def result_of(
     return Result(
         status=status,
         goal=problem.goal,
+        confidence=problem.confidence,
         objective=objective,
         bound=None if bound_at is None else _objective(problem, pairs, bound_at),
         objective_unit=GOAL_SPECS[problem.goal].unit,
@@ -228,16 +229,16 @@ class _Callback(cp.SolutionCallback):
         super().__init__()
         self._model, self._report = model, report
         self._choice_at, self._objective_at = choice_at, objective_at
+        self._began = time.perf_counter()
 
     def OnSolutionCallback(self) -> None:  # noqa: N802  the name is OR-Tools'
         """Read the chosen pair from the literals and report it."""
         at = next(i for i in range(self._model.size) if self.SolutionBooleanValue(i))
         bound = math.ceil(self.BestObjectiveBound() - 1e-6)
         known = self._objective_at(max(0, min(self._model.size - 1, bound)))
+        elapsed_s = time.perf_counter() - self._began  # not CP-SAT's WallTime, which may be set meanwhile
         self._report(
-            Incumbent(
-                choice=self._choice_at(at), objective=self._objective_at(at), bound=known, elapsed_s=self.WallTime()
-            )
+            Incumbent(choice=self._choice_at(at), objective=self._objective_at(at), bound=known, elapsed_s=elapsed_s)
         )
 
 

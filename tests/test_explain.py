@@ -23,6 +23,8 @@ from tests import oracle
 from tests.builders import random_problem
 
 SEEDS = range(60)
+CAUTIOUS_SEEDS = (1_000_070, 1_000_085, 1_000_240)
+"""Planned on another end than the expected one, where two shares bound by compute are reckoned with."""
 
 
 def rig_of(verdict: oracle.Verdict) -> tuple[str, int, str] | None:
@@ -131,7 +133,7 @@ def same(pair: oracle.Pair | None, rig: Rig | None) -> bool:
     return (None if pair is None else pair.choice) == choice_of(rig)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *CAUTIOUS_SEEDS])
 def test_against_the_oracle(seed: int) -> None:
     """Tests every sentence of an explanation of a random problem against the oracle."""
     check(seed)
@@ -332,7 +334,8 @@ def check_figures(question: Problem, found: Explanation, rng: random.Random) -> 
         figure = specs[one.field]
         low = figure.low if one.low is None else round(one.low * figure.steps_per_unit)
         high = figure.high if one.high is None else round(one.high * figure.steps_per_unit)
-        today = math.ceil(Fraction(getattr(question.workload, one.field)) * figure.steps_per_unit)
+        planned_on = question.workload.figure(one.field, question.confidence)
+        today = math.ceil(Fraction(planned_on) * figure.steps_per_unit)
         inside = {
             low,
             high,

@@ -29,6 +29,9 @@ def keys_of(value: Any) -> set[str]:
     [
         ["optimize", "--budget", "300000", "--top", "3"],
         ["optimize", "--budget", "0"],
+        ["explain", "--budget", "300000"],
+        ["explain", "--budget", "60000", "--min-batch", "12"],
+        ["frontier", "--to", "100000"],
         ["check", "--card", "rtx-4090-blower", "--count", "4"],
         ["catalog", "list", "--quotes", "tests/data/quotes/two-vendors.csv"],
     ],

@@ -349,6 +349,8 @@ BAD_FILES = [
     ("scenarios: [{}]\nexpect: total_batch > many", "must be compared with a number"),
     ("scenarios: [{}]\nexpect: card_id > a", "compare it with == or !="),
     ("sweeps: [{name: a}]", "plan.yaml:1: sweep: must have grid, zip or random"),
+    ("sweeps:\n  - grid: {workload.layers: [24]}", "plan.yaml:2: workload.layers: a model's shape is no value"),
+    ("sweeps:\n  - grid: {workload.model.hidden: [24]}", "workload.model.hidden: a model's shape is no value"),
     ("sweeps:\n  - grid: {limits.budget: [1]}", "plan.yaml:2: limits.budget: no such path (did you mean"),
     ("sweeps: [{grid: {offers: [1]}}]", "put it into the base question"),
     ("sweeps: [{grid: {goal: []}}]", "must be a list of values, or a range"),

@@ -281,3 +281,23 @@ def test_faulty_files(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidProblem) as caught:
         read_workload(file)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("card", "flags", "base"),
+    [("", [], "guide-6b"), ("rtx-6000-ada", [], "llama-7b"), ("", ["--card", "rtx-6000-ada"], "llama-7b")],
+)
+def test_more_memory_than_the_card_has_is_no_measurement(
+    run_cli: RunCli, tmp_path: Path, card: str, flags: list[str], base: str
+) -> None:
+    """Tests a slip of a digit in a log of an RTX 6000 Ada, and the largest figure its driver can report."""
+    log = tmp_path / "steps.csv"
+
+    def fitted(most: int) -> Any:
+        log.write_text(f"micro_batch,seconds,gpu_mib,card\n1,30,18000,{card}\n2,33,23200,{card}\n7,51,{most},{card}\n")
+        return run_cli("workload", "calibrate", log, "--base", base, *flags)
+
+    told = fitted(90_000)
+    assert told.code == 2
+    assert "steps.csv:4 gpu_mib = 90000: must be at most 49,140 MiB, the memory of rtx-6000-ada" in told.err
+    assert fitted(49_140).code == 0

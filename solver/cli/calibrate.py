@@ -105,6 +105,22 @@ def _card(rows: Sequence[Row], card: str | None, base: Workload) -> str | None:
     return found
 
 
+def _check_memory(rows: Sequence[Row], card_id: str, library: Library) -> None:
+    """No driver reports more memory than the card has: such a row is a slip, or is of another card."""
+    from solver.domain.units import plain_number
+
+    for row in rows:
+        card = library.catalog.card_by_id.get(row.card or card_id)
+        if card is None or row.used == "no" or row.gpu_mib is None or row.gpu_mib <= card.vram_mib:
+            continue
+        allowed = say(
+            "must be at most {most} MiB, the memory of {card}; another card: the column card, or --card",
+            most=f"{card.vram_mib:,}",
+            card=card.id,
+        )
+        raise InvalidProblem.of(f"{row.place} gpu_mib", plain_number(row.gpu_mib), allowed)
+
+
 def _calibrated(
     steps: str, base: Workload, card: str | None, named: str | None, library: Library
 ) -> tuple[Workload, tuple[Part, ...]]:
@@ -125,6 +141,7 @@ def _calibrated(
             raise UnknownName([Violation("--card", shown(measured_on), allowed)])
         reference = (measured_on, known[measured_on].bf16_dense_tflops)
     name = Path(steps).name
+    _check_memory(rows, card or ("" if "reference_card_id" in base.estimated else base.reference_card_id), library)
     found = calibrated(base, rows, name, reference)
     if not found.fitted:
         reasons = say("; ").join(note for part in found.parts for note in part.notes) or say(

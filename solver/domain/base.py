@@ -55,6 +55,10 @@ class Interval(Record):
     high: float
     basis: Tag | None = None
 
+    def at(self, end: End) -> float:
+        """The value at one end."""
+        return {"low": self.low, "expected": self.expected, "high": self.high}[end]
+
 
 def _date(value: object) -> datetime.date:
     """A date or its text YYYY-MM-DD; never a number, which pydantic would take for seconds since 1970."""

@@ -13,7 +13,7 @@ from solver.domain.goals import GOAL_SPECS
 from solver.domain.limits import Figures
 from solver.domain.plan import Choice
 from solver.domain.problem import Problem
-from solver.domain.recheck import figures_of
+from solver.domain.recheck import epoch_hours_of, figures_of
 from solver.domain.rig import Rig
 from solver.domain.units import FEN_PER_CNY, US_PER_HOUR, cny
 
@@ -58,6 +58,7 @@ def rig_of(problem: Problem, choice: Choice, figures: Figures | None = None) -> 
         cost_cny=cny(f.cost_fen),
         epoch_hours=f.epoch_us / US_PER_HOUR,
         wall_power_w=f.wall_mw / 1000,
+        epoch_hours_range=epoch_hours_of(problem, choice),
     )
 
 

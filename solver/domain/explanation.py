@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from solver.domain.base import Record
+from solver.domain.base import End, Record
 from solver.domain.plan import Plan, Result, Usage
 from solver.domain.rig import Rig
 from solver.domain.units import Cny
@@ -232,6 +232,8 @@ class Frontier(Record):
     axes: tuple[Axis, Axis]
     units: tuple[str, str]
     goal: str
+    confidence: End = "expected"
+    """The end of the workload's intervals that was planned on; values on the axes are those there."""
     points: tuple[FrontierPoint, ...]
     complete: bool = True
     what_ifs: int = 0

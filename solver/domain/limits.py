@@ -222,7 +222,7 @@ def min_batch(problem: Problem, f: Figures) -> Iterator[Row]:
 
 
 def max_epoch(problem: Problem, f: Figures) -> Iterator[Row]:
-    """Expected epoch time <= max_epoch_days."""
+    """Epoch time, expected or at the end of --confidence, <= max_epoch_days."""
     if problem.limits.max_epoch_days is not None:
         yield Row("max_epoch", "days", f.epoch_us, int(problem.limits.max_epoch_days * US_PER_DAY), US_PER_DAY)
 

@@ -38,6 +38,12 @@ NOTICES: dict[str, tuple[str, ...]] = {
             "the limit in force is {limit_w} W"
         ),
     ),
+    "batch_above_samples": (
+        message(
+            "the total batch of {batch} holds more than the {samples} samples of an epoch: an epoch is one step, and "
+            "a larger batch gains nothing"
+        ),
+    ),
     "price_assumed": (
         message("the price of {item} is assumed: no source"),
         message("the price of {item} is assumed: {source}"),
@@ -106,7 +112,13 @@ def notices_for(problem: Problem, plan: Plan | None, today: datetime.date) -> tu
     """All warnings for an answer, in a fixed order."""
     found = list(_unpriced(problem))
     if plan is not None:
-        found = [*_socket_load(problem, plan), *_prices(plan, today), *_facts(problem, plan), *found]
+        found = [
+            *_socket_load(problem, plan),
+            *_batch(problem, plan),
+            *_prices(plan, today),
+            *_facts(problem, plan),
+            *found,
+        ]
     return tuple(found)
 
 
@@ -119,6 +131,11 @@ def _socket_load(problem: Problem, plan: Plan) -> Iterator[Notice]:
             socket_w=f"{plan.socket_w:,.0f}",
             limit_w=f"{socket_mw(problem) / 1000:,.0f}",
         )
+
+
+def _batch(problem: Problem, plan: Plan) -> Iterator[Notice]:
+    if plan.total_batch > problem.workload.samples:
+        yield notice("batch_above_samples", batch=f"{plan.total_batch:,}", samples=f"{problem.workload.samples:,}")
 
 
 def _prices(plan: Plan, today: datetime.date) -> Iterator[Notice]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Literal
 
-from solver.domain.base import Interval, Record
+from solver.domain.base import End, Interval, Record
 from solver.domain.units import Cny, CnyTotal
 
 Status = Literal["optimal", "feasible", "infeasible", "no_answer"]
@@ -152,6 +152,8 @@ class Result(Record):
 
     status: Status
     goal: str
+    confidence: End = "expected"
+    """The end of the workload's intervals that was planned on: objective, limits and batch are those there."""
     objective: float | None = None
     bound: float | None = None
     objective_unit: str = ""

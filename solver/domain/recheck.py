@@ -162,11 +162,13 @@ def socket_w(problem: Problem) -> float:
 
 
 def preparation(work: Workload) -> Interval:
-    """Hours before the first step."""
+    """Hours before the first step, tagged where there are any."""
+    known = ("preparation_low_h", "preparation_expected_h", "preparation_high_h")
     return Interval(
         low=float(work.preparation_low_h),
         expected=float(work.preparation_expected_h),
         high=float(work.preparation_high_h),
+        basis=tag_of(work, known) if work.preparation_high_h else None,
     )
 
 
@@ -202,9 +204,7 @@ def _times(
     epochs = [physics.epoch_us(work.samples, total, step) for step in steps]
     before = preparation(work)
     names = ["fixed_s", "optimizer_s", "per_sample_s"] if batch else []
-    tag = tag_of(work, names)
-    if card.id != work.reference_card_id and work.compute_share_low != work.compute_share_high:
-        tag = "assumed"  # how the time of a sample changes with the card hangs on the share bound by compute
+    tag = _tag_of_times(work, card, n, names, watts)
 
     def interval(values: Sequence[int], unit_us: int, plus: Interval | None = None, times: int = 1) -> Interval:
         extra = (0.0, 0.0, 0.0) if plus is None else (plus.low, plus.expected, plus.high)
@@ -212,13 +212,36 @@ def _times(
             round(times * us / unit_us + more, 6) if total else NEVER_US / US_PER_HOUR
             for us, more in zip(values, extra, strict=True)
         )
-        return Interval(low=low, expected=expected, high=high, basis=tag)
+        tags = [tag] if plus is None or plus.basis is None else [tag, plus.basis]
+        return Interval(low=low, expected=expected, high=high, basis=max(tags, key=_TRUST.index))
 
     return (
         interval(steps, US_PER_S),
         interval(epochs, US_PER_HOUR),
         interval(epochs, US_PER_HOUR, before, work.epochs),
     )
+
+
+def _tag_of_times(work: Workload, card: Card, n: int, names: Sequence[str], watts: int) -> Tag:
+    """How far a step is trusted on this card, at this count and watts: those measured are of one card at its TDP."""
+    tags = [tag_of(work, names)]
+    if card.id != work.reference_card_id and work.compute_share_low != work.compute_share_high:
+        tags.append("assumed")  # how the time of a sample changes with the card hangs on the share bound by compute
+    curve = card.power_curve or work.power_curve
+    if names and Fraction(*physics.power_share(curve, card.tdp_w, watts)) < 1:
+        tags.append("assumed" if card.power_curve is None else "estimated")
+    if n > 1 and tags[0] == "measured":
+        tags.append(tag_of(work, ("card_scaling",)))
+    return max(tags, key=_TRUST.index)
+
+
+def epoch_hours_of(problem: Problem, choice: Choice) -> Interval:
+    """Hours of an epoch at all three ends, with the micro-batch that fits at the end planned on."""
+    card = problem.catalog.card_by_id[choice.card_id]
+    platform = problem.catalog.platform_by_id[choice.platform_id]
+    work, n = problem.workload, choice.card_count
+    batch = physics.micro_batch(card, work, n, problem.confidence)
+    return _times(work, card, platform, n, batch, choice.power_limit_w)[1]
 
 
 def _order(problem: Problem, choice: Choice, card: Card, platform: Platform) -> tuple[OrderLine, ...]:

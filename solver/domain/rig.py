@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from solver.domain.base import Record
+from solver.domain.base import Interval, Record
 from solver.domain.plan import Choice, Status
 from solver.domain.units import CnyTotal
 
 
 class Rig(Record):
-    """A plan in short: what is chosen, and the figures by which plans are compared."""
+    """A plan in short: what is chosen, and the figures by which plans are compared.
+
+    `epoch_hours` is at the end of the intervals that was planned on, `epoch_hours_range` at all three.
+    """
 
     card_id: str
     card_name: str
@@ -27,6 +30,7 @@ class Rig(Record):
     cost_cny: CnyTotal
     epoch_hours: float
     wall_power_w: float
+    epoch_hours_range: Interval | None = None
 
     @property
     def choice(self) -> Choice:

@@ -123,7 +123,7 @@ def _rounded(timing: Timing, figure: Callable[[Any], dict[str, Any]], of: Figure
     micro_steps = steps * timing.accumulation
     if np.any(timing.epoch_us(**figure(of.high))[good] >= NEVER_US):
         raise OutOfTime
-    parts = {"per_sample_ms": timing.today.per_sample_ms, "k": timing.today.compute_share_milli}
+    parts = {"per_sample_ms": timing.today.per_sample_ms, "k": timing.share_milli}
 
     def sample_at(value: int) -> tuple[Any, Any, Any]:
         values = {**parts, **figure(value)}

@@ -90,6 +90,10 @@ class Timing:
         )[generation, self.count]
         self.reference = milli(work.reference_tflops)
         self.tflops = np.array([milli(card.bf16_dense_tflops) for card in space.cards], dtype=np.int64)[self.card]
+        # Bound by compute for more of its time, a card slower than the reference is slower still, another one faster.
+        bound = physics.compute_shares(work, self.end)
+        least, most = (min(bound), max(bound)) if self.end == "high" else (max(bound), min(bound))
+        self.share_milli: Ints = np.where(self.tflops < self.reference, most, least)
         settings, back = np.unique(np.stack([self.card, watts]), axis=1, return_inverse=True)
         shares = []
         for card, limit in settings.T.tolist():
@@ -147,7 +151,7 @@ class Timing:
         if per_sample_ms is not None or k is not None:
             moved = (
                 today.per_sample_ms if per_sample_ms is None else per_sample_ms,
-                today.compute_share_milli if k is None else k,
+                self.share_milli[among] if k is None else k,
             )
             sample = self.sample_us(*moved, among)[np.newaxis]
         optimizer = self.optimizer_us[:, among]

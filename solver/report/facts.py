@@ -12,7 +12,17 @@ from solver.domain.base import Interval
 from solver.domain.language import listed, message, say
 from solver.domain.plan import OrderLine, Plan
 from solver.domain.rig import Outlook
-from solver.report.wording import TAG_WORDS, duration, limit_words, number, spread, unit_words, yuan, yuan_in_full
+from solver.report.wording import (
+    PLANNED_ON,
+    TAG_WORDS,
+    duration,
+    limit_words,
+    number,
+    spread,
+    unit_words,
+    yuan,
+    yuan_in_full,
+)
 
 CONDITION_WORDS = {"new": message("new"), "used": message("used")}
 BASIS_WORDS = {
@@ -53,20 +63,13 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         (
             say("step"),
             say(
-                "{seconds} s, {steps} steps per epoch",
-                seconds=number(plan.step_seconds.expected),
+                "{seconds}, {steps} steps per epoch",
+                seconds=_seconds(plan.step_seconds),
                 steps=f"{plan.steps_per_epoch:,}",
             ),
         ),
         (say("epoch"), spread(plan.epoch_hours)),
-        (
-            say("training"),
-            say(
-                "{time}, {hours} h of preparation included",
-                time=spread(plan.training_hours),
-                hours=number(plan.preparation_hours.expected),
-            ),
-        ),
+        (say("training"), _training(plan)),
         (say("at the wall"), say("{watts} W; {margins}", watts=number(plan.wall_power_w, 0), margins=_margins(plan))),
         (
             say("heat in the case"),
@@ -87,7 +90,7 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
 def _batch(plan: Plan) -> str:
     """'124 samples (4 cards x micro-batch 31); a card surely fits 29, at best 33'."""
     steps = plan.total_batch // max(1, plan.card_count * plan.micro_batch)
-    counts = {"batch": plan.total_batch, "count": plan.card_count, "micro": plan.micro_batch}
+    counts = {"batch": f"{plan.total_batch:,}", "count": plan.card_count, "micro": f"{plan.micro_batch:,}"}
     if steps <= 1:
         text = say("{batch} samples ({count} cards x micro-batch {micro})", **counts)
     else:
@@ -96,6 +99,31 @@ def _batch(plan: Plan) -> str:
     if fits.low == fits.high:
         return text
     return text + say("; a card surely fits {low:.0f}, at best {high:.0f}", low=fits.low, high=fits.high)
+
+
+def _seconds(step: Interval) -> str:
+    """'75.81 s (between 59.98 s and 107.7 s, assumed)'."""
+    expected, low, high = (say("{n} s", n=number(end)) for end in (step.expected, step.low, step.high))
+    if step.low == step.high:
+        return expected
+    tag = say(TAG_WORDS[step.basis or "assumed"])
+    return say("{expected} (between {low} and {high}, {tag})", expected=expected, low=low, high=high, tag=tag)
+
+
+def _training(plan: Plan) -> str:
+    """'1.30 days (between 1.13 days and 1.66 days, assumed), 11 h of preparation included'."""
+    time, before = spread(plan.training_hours), plan.preparation_hours
+    if not before.high:
+        return time
+    if before.low == before.high:
+        return say("{time}, {hours} h of preparation included", time=time, hours=number(before.expected))
+    return say(
+        "{time}, {hours} h ({low} to {high}) of preparation included",
+        time=time,
+        hours=number(before.expected),
+        low=number(before.low),
+        high=number(before.high),
+    )
 
 
 def _memory(gb: Interval) -> str:
@@ -133,7 +161,7 @@ def outlook_facts(plan: Plan | None, ends: Sequence[Outlook]) -> list[tuple[str,
         rig = end.rig
         figures = say(
             "total batch {batch}, {cost}, {epoch} an epoch",
-            batch=rig.total_batch,
+            batch=f"{rig.total_batch:,}",
             cost=yuan(rig.cost_cny),
             epoch=duration(rig.epoch_hours),
         )
@@ -221,6 +249,8 @@ def check_headline(report: CheckReport) -> tuple[str, list[str]]:
         )
         for row in report.broken
     ]
+    if report.confidence != "expected":
+        details.append(say(PLANNED_ON[report.confidence]))
     if report.power_limits_that_fit is not None:
         low, high = report.power_limits_that_fit
         details.append(say("it holds at a power limit of {low} to {high} W per card", low=low, high=high))

@@ -18,6 +18,7 @@ def result_object(result: Result) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "status": result.status,
         "goal": result.goal,
+        "confidence": result.confidence,
         "objective": result.objective,
         "bound": result.bound,
         "gap": gap(result),
@@ -52,6 +53,7 @@ def check_object(report: CheckReport) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "holds" if report.holds else "broken",
+        "confidence": report.confidence,
         "plan": report.plan.model_dump(mode="json"),
         "usage": [usage_object(usage) for usage in report.usage],
         "broken": [usage_object(usage) for usage in report.broken],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from solver.domain.base import Interval
+from solver.domain.base import End, Interval
 from solver.domain.language import language, message, message_as, say
 from solver.domain.plan import Result
 
@@ -113,7 +113,23 @@ def state_words(state: str) -> str:
 
 def answer_words(result: Result) -> str:
     """'largest total batch: optimal: proved, nothing better fits these limits'."""
-    return say("{goal}: {status}", goal=say(GOAL_WORDS[result.goal]), status=say(STATUS_WORDS[result.status]))
+    goal = goal_words(result.goal, result.confidence)
+    return say("{goal}: {status}", goal=goal, status=say(STATUS_WORDS[result.status]))
+
+
+PLANNED_ON = {
+    "low": message("planned on the low end of all intervals"),
+    "expected": message("planned on the expected values"),
+    "high": message("planned on the high end of all intervals"),
+}
+
+
+def goal_words(goal: str, confidence: End) -> str:
+    """'shortest epoch, planned on the high end of all intervals': what is best, and at which end if not as expected."""
+    words = say(GOAL_WORDS[goal])
+    if confidence == "expected":
+        return words
+    return say("{goal}, {planned}", goal=words, planned=say(PLANNED_ON[confidence]))
 
 
 def limit_words(limit: str, part: str = "") -> str:
@@ -158,7 +174,20 @@ def number(value: float, digits: int = 2) -> str:
 def duration(hours: float, in_days: bool | None = None) -> str:
     """Hours, or days where they are that long: 17.8 -> '17.8 h', 208.3 -> '8.68 days'."""
     days = hours >= 24 if in_days is None else in_days
-    return say("{n} days", n=f"{hours / 24:,.2f}") if days else say("{n} h", n=f"{hours:,.1f}")
+    return say("{n} days", n=f"{hours / 24:,.2f}") if days else say("{n} h", n=_hours(hours))
+
+
+def _hours(hours: float) -> str:
+    """One decimal; more where that would be 0: an epoch of seconds is not one of no time."""
+    return f"{hours:,.1f}" if hours == 0 or abs(hours) >= 0.1 else number(hours, 4)
+
+
+def between(hours: float, interval: Interval | None) -> str:
+    """'20.3 h (16.0 to 28.8)', in the unit of the first; without an interval, or with one of no width, that alone."""
+    if interval is None or interval.low == interval.high:
+        return duration(hours)
+    low, high = (f"{end / 24:,.2f}" if hours >= 24 else _hours(end) for end in (interval.low, interval.high))
+    return say("{expected} ({low} to {high})", expected=duration(hours), low=low, high=high)
 
 
 def spread(interval: Interval) -> str:

@@ -23,10 +23,12 @@ from solver.domain.catalog import Offer
 from solver.domain.errors import InvalidProblem, nearest
 from solver.domain.language import say
 from solver.domain.problem import Limits, Problem, Site, problem_of
+from solver.domain.shape import ModelShape
 from solver.domain.units import fen
 from solver.domain.workload import Workload
 
 FIELDS: dict[str, type[Record]] = {"limits": Limits, "site": Site, "workload": Workload}
+_UNCHANGED = ("workload.id", "workload.model")
 _KEPT = 64
 
 Changes = Mapping[str, Any]
@@ -42,8 +44,14 @@ def checked_path(path: str) -> tuple[str, str]:
     part, _, rest = path.partition(".")
     if path in ("goal", "confidence", "workload") or (part == "prices" and rest):
         return part, rest
-    if part in FIELDS and rest in FIELDS[part].model_fields and (part, rest) != ("workload", "id"):
+    if part in FIELDS and rest in FIELDS[part].model_fields and path not in _UNCHANGED:
         return part, rest
+    if part == "workload" and rest.removeprefix("model.") in ("model", *ModelShape.model_fields):
+        allowed = say(
+            "a model's shape is no value to change: make a workload of each shape (solver-cli workload from-model), "
+            "put them into a folder for --catalog, and sweep over `workload`"
+        )
+        raise InvalidProblem.of(path, None, allowed)
     if part in ("offers", "cards", "platforms"):
         raise InvalidProblem.of(path, None, say("cannot be changed by a scenario; put it into the base question"))
     raise InvalidProblem.of(
@@ -54,7 +62,7 @@ def checked_path(path: str) -> tuple[str, str]:
 def known_paths() -> list[str]:
     """Every path but prices, which have one for each card and platform."""
     fields = [f"{part}.{name}" for part, record in FIELDS.items() for name in record.model_fields]
-    return ["goal", "confidence", "workload", *(path for path in fields if path != "workload.id"), "prices.ID"]
+    return ["goal", "confidence", "workload", *(path for path in fields if path not in _UNCHANGED), "prices.ID"]
 
 
 def applied(question: Mapping[str, Any], changes: Changes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Lines of scenario tables: CSV, XLSX and JSONL -> records of plain fields, each with its file and line.
 
 The guards are those of all input: tables through catalog.tables, JSON with no NaN, no key twice, no endless number.
-Modify this module when a table arrives in another form; what the fields mean is decided in file.py.
+Modify this module when a table arrives in another form; what the fields mean is decided in file/.
 """
 
 from __future__ import annotations

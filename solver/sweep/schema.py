@@ -113,7 +113,7 @@ def _paths(definitions: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part, record in (("limits", Limits), ("site", Site), ("workload", Workload)):
         for name, field in _fields(record, definitions).items():
-            if (part, name) != ("workload", "id"):
+            if (part, name) not in (("workload", "id"), ("workload", "model")):
                 found[f"{part}.{name}"] = {
                     "anyOf": [{k: v for k, v in field.items() if k != "default"}, {"type": "null"}]
                 }

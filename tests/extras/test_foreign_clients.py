@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from solver.api.v1 import result_pb2
 from solver.catalog import default_library, resolve
 from solver.solve import optimize
-from tests.server.running import ROOT, Running, running
+from tests.server.questions import budget
+from tests.server.running import ROOT, Running, running, wait_until
+from tests.server.stalling import stalling
 
 pytestmark = pytest.mark.extras
 
@@ -27,6 +31,22 @@ def server() -> Iterator[Running]:
     """A server with default settings but for the port."""
     with running() as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with one slot, whose searches hear nothing for ten seconds after each plan."""
+    with stalling(tmp_path_factory.mktemp("site"), 10.0) as it:
+        yield it
+
+
+def free_again(server: Running, cancelled: int) -> None:
+    """Whether as many streams as said were cancelled so far, and the only slot answers the next question at once."""
+    name = 'solver_requests_total{code="CANCELLED",method="StreamOptimize"}'
+    wait_until(lambda: server.calls() == 0, 3)
+    assert server.metrics().get(name, 0) == cancelled
+    with server.stub() as stub:
+        assert stub.Optimize(budget(10), timeout=5).result.status == result_pb2.STATUS_INFEASIBLE
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
@@ -106,6 +126,52 @@ def test_grpc_js(server: Running) -> None:
     assert "a100-80gb-pcie" in printed["cards"]
     assert printed["refused"]["code"] == 3
     assert printed["refused"]["details"].startswith("problem.limits.budget_cny = -1")
+
+
+def test_grpc_js_leaves_a_stream(stalled: Running) -> None:
+    """Tests a stream that Node stops after its first plan, and one that it cancels: the slot is free both times."""
+    node = shutil.which("node")
+    assert node is not None, "make test-extras needs node and npm"
+    before = stalled.metrics().get('solver_requests_total{code="CANCELLED",method="StreamOptimize"}', 0)
+    ran = run(node, NODE / "stop.mjs", stalled.address, "stop")
+    printed = json.loads(ran.stdout)
+    assert printed["stopped"] is True
+    assert printed["events"] == ["incumbent", "result"]
+    assert printed["code"] == 0
+    assert printed["result"]["status"] == "STATUS_FEASIBLE"
+    assert printed["result"]["plan"]["cost_cny"] <= 300_000
+    free_again(stalled, int(before))
+    ran = run(node, NODE / "stop.mjs", stalled.address, "cancel")
+    printed = json.loads(ran.stdout)
+    assert (printed["events"], printed["code"], printed["result"]) == (["incumbent"], 1, None)
+    free_again(stalled, int(before) + 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_buf_curl_leaves_a_stream(stalled: Running, number: signal.Signals) -> None:
+    """Tests that a stream whose client is ended after the first plan, by Ctrl-C or kill -9, frees its slot."""
+    before = stalled.metrics().get('solver_requests_total{code="CANCELLED",method="StreamOptimize"}', 0)
+    url = f"http://{stalled.address}/solver.api.v1.OptimizerService/StreamOptimize"
+    command = [
+        str(BUF),
+        "curl",
+        "--protocol",
+        "grpc",
+        "--http2-prior-knowledge",
+        "-d",
+        '{"options":{"prune":false}}',
+        url,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as curl:
+        assert curl.stdout is not None
+        text = ""
+        while "incumbent" not in text:
+            line = curl.stdout.readline()
+            assert line, text
+            text += line
+        assert stalled.calls() == 1
+        curl.send_signal(number)
+    free_again(stalled, int(before) + 1)
 
 
 def test_python_example(server: Running) -> None:

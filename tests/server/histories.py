@@ -69,6 +69,14 @@ CUT_OFF = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCo
 VOLATILE = ("solve_ms",)
 
 
+def _command_line(pid: int) -> bytes:
+    """The command line of a process; empty where it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 class Violated(AssertionError):
     """What happened may not happen."""
 
@@ -144,7 +152,7 @@ class History:
         assert self._server is not None
         mine = children(self._server.process.pid)
         solvers = [pid for parent in mine for pid in children(parent)]
-        runs = [pid for pid in mine if b"server.runs.process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        runs = [pid for pid in mine if b"server.runs.process" in _command_line(pid)]
         victims = runs if self.rng.random() < 0.5 else solvers
         if victims:
             self.steps.append("  killed " + ("the process of the runs" if victims is runs else "a solver"))

@@ -88,15 +88,16 @@ class Running:
         """The solver processes."""
         return [pid for parent in children(self.process.pid) for pid in children(parent)]
 
-    def busy_solver(self, within_s: float = 5.0) -> int:
-        """The solver process that computes."""
+    def busy_solver(self, within_s: float = 20.0) -> int:
+        """The solver process that computes: the first to have used more than it takes a new one to get warm."""
         until = time.monotonic() + within_s
+        seen: dict[int, int] = {}
         while time.monotonic() < until:
-            before = {pid: cpu_ticks(pid) for pid in self.solvers()}
-            time.sleep(0.06)
-            for pid, ticks in before.items():
-                if cpu_ticks(pid) > ticks + 1:
+            for pid in self.solvers():
+                ticks = cpu_ticks(pid)
+                if ticks > seen.setdefault(pid, ticks) + 5:
                     return pid
+            time.sleep(0.01)
         raise AssertionError("no solver computes")
 
     def rss_kib(self) -> int:

@@ -55,3 +55,16 @@ def test_reasons_are_documented() -> None:
         detail = ErrorInfo()
         assert status.details[0].Unpack(detail)
         assert f"`{detail.reason}`" in TEXT
+
+
+def test_tests_that_are_named_exist() -> None:
+    """Tests that the table of what the tests show names functions that there are."""
+    file, checked = "", 0
+    for quoted in re.findall(r"`([^`]*::test_[a-z0-9_]+)`", TEXT):
+        named, _, function = quoted.partition("::")
+        file = named or file
+        folders = (ROOT / "tests" / "server", ROOT / "tests", ROOT)
+        path = next(folder / file for folder in folders if (folder / file).exists())
+        assert f"\ndef {function}(" in path.read_text("utf-8"), quoted
+        checked += 1
+    assert checked > 60

@@ -15,6 +15,7 @@ from solver.api.v1 import problem_pb2, result_pb2
 from tests.server.questions import asking, budget, details, slow
 from tests.server.running import Running, wait_until
 
+SERVICE = api.DESCRIPTOR.services_by_name["OptimizerService"]
 PREFIX = "/solver.api.v1.OptimizerService/"
 
 
@@ -82,9 +83,9 @@ def test_unknown_card_of_a_check(server: Running) -> None:
         assert error.details() == "count = 65: must be between 1 and 64"
 
 
-@pytest.mark.parametrize("method", ["Optimize", "StreamOptimize", "CheckPlan", "ListCards", "ValidateProblem"])
+@pytest.mark.parametrize("method", [method.name for method in SERVICE.methods])
 def test_undecodable_bytes(server: Running, method: str) -> None:
-    """Tests that bytes that are no request are the caller's fault, for unary and streamed answers."""
+    """Tests that bytes that are no request are the caller's fault, in every call."""
     with grpc.insecure_channel(server.address) as channel:
         if method == "StreamOptimize":
             stream: Any = channel.unary_stream(PREFIX + method)
@@ -93,7 +94,8 @@ def test_undecodable_bytes(server: Running, method: str) -> None:
             ask: Any = channel.unary_unary(PREFIX + method)
             error = failure(lambda: ask(b"\xff\xff", timeout=10))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert f"is not a solver.api.v1.{method}Request" in error.details()
+    assert error.details() == f"request: is not a solver.api.v1.{method}Request message"
+    assert details(error)["BadRequest"].field_violations[0].field == "request"
 
 
 def test_unknown_field(server: Running) -> None:
@@ -175,6 +177,7 @@ def test_full_queue_and_health(server: Running) -> None:
         assert refused is not None
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         found = details(refused)
+        assert found["ErrorInfo"].reason == "QUEUE_FULL"
         assert found["RetryInfo"].retry_delay.ToMilliseconds() > 0
         assert found["QuotaFailure"].violations
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -192,7 +195,7 @@ def test_full_queue_and_health(server: Running) -> None:
 
 
 def test_largest_message(server: Running) -> None:
-    """Tests that 4 MiB + 1 is accepted and answered, and 16 MiB + 1 refused without harm."""
+    """Tests that 4 MiB + 1 and 16 MiB are read and answered, and 16 MiB + 1 refused without harm."""
 
     def of_size(size: int) -> api.OptimizeRequest:
         request = budget()
@@ -202,11 +205,13 @@ def test_largest_message(server: Running) -> None:
         return request
 
     with server.stub() as stub:
-        accepted = failure(lambda: stub.Optimize(of_size(4 * 2**20 + 1), timeout=20))
-        assert accepted.code() is grpc.StatusCode.NOT_FOUND  # it was read: there is no workload of that name
-        assert "problem.workload_id" in accepted.details()
+        for size in (4 * 2**20 + 1, 16 * 2**20):
+            accepted = failure(lambda size=size: stub.Optimize(of_size(size), timeout=20))
+            assert accepted.code() is grpc.StatusCode.NOT_FOUND  # it was read: there is no workload of that name
+            assert "problem.workload_id" in accepted.details()
         refused = failure(lambda: stub.Optimize(of_size(16 * 2**20 + 1), timeout=20))
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in refused.details()
         assert stub.Optimize(budget(), timeout=10).result.status == result_pb2.STATUS_OPTIMAL
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from tests.server.questions import budget, details, slow
-from tests.server.running import Running, alive, children, cpu_ticks, running, wait_until
+from tests.server.running import Running, alive, children, cpu_ticks, meddling, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,25 @@ def test_what_forks_has_one_thread(fragile: Running) -> None:
     assert len(list(Path(f"/proc/{fragile.parent()}/task").iterdir())) == 1
 
 
+def test_every_solver_has_the_memory_limit(fragile: Running) -> None:
+    """Tests that the kernel holds each solver process to the setting, also those forked later."""
+    whole(fragile)
+    os.kill(fragile.solvers()[0], signal.SIGKILL)
+    with fragile.stub() as stub:
+        assert answers(stub)
+    whole(fragile)
+    for pid in fragile.solvers():
+        wait_until(lambda pid=pid: address_space(pid) == [str(2**30)] * 2, 5)  # type: ignore[misc]
+    assert address_space(fragile.process.pid) == address_space(os.getpid())
+
+
+def address_space(pid: int) -> list[str]:
+    """The soft and the hard limit of a process, bytes."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("Max address space")]
+    return line.split()[3:5]
+
+
 def test_memory_limit(fragile: Running) -> None:
     """Tests that a question too large for a solver's memory is RESOURCE_EXHAUSTED, and the next one is answered."""
     whole(fragile)
@@ -162,6 +182,7 @@ def test_memory_limit(fragile: Running) -> None:
         assert "1024 MiB" in str(caught.value.details())
         assert details(caught.value)["ErrorInfo"].reason == "SOLVER_MEMORY"
         assert details(caught.value)["QuotaFailure"].violations[0].subject == "memory"
+        assert {event["cause"] for event in fragile.events("solver process died")[-2:]} <= {"memory", "signal 6"}
         assert answers(stub)
 
 
@@ -202,3 +223,42 @@ def test_no_orphans(hanging: bool) -> None:
         wait_until(lambda: not any(alive(pid) for pid in family), 1.0)
         with pytest.raises(grpc.RpcError):
             call.result()
+
+
+_SLOW_FORKS = """
+import sys, time
+if "server.solver_process" in sys.orig_argv:
+    import server.solver_process as process
+    import server.tasks as tasks
+    fork = process._fork
+
+    def slowly(*arguments):
+        time.sleep(0.3)
+        return fork(*arguments)
+
+    def waiting(data, call):
+        sys.stderr.write('{"event": "waiting"}\\n')
+        sys.stderr.flush()
+        call.stop.wait(30)
+        return b""
+
+    process._fork = slowly
+    tasks.TASKS["ListCards"] = waiting
+elif "server" in sys.orig_argv:
+    import server.pool as pool
+    pool._GRACE_IF_LEFT_S = 10.0
+"""
+
+
+def test_a_process_that_comes_too_late_goes_again(tmp_path: Path) -> None:
+    """Tests one forked in place of one that is being stopped, which has listened before the other was there."""
+    serving = ("--workers", "1", "--spare-workers", "0")
+    with running(*serving, environment=meddling(tmp_path, _SLOW_FORKS)) as server, server.stub() as stub:
+        assert len(server.solvers()) == 1
+        call = stub.ListCards.future(api.ListCardsRequest(), timeout=30)
+        wait_until(lambda: bool(server.events("waiting")), 10)
+        call.cancel()
+        wait_until(lambda: bool(server.events("solver process replaced")), 10)
+        wait_until(lambda: len(server.solvers()) == 1, 5)
+        assert server.events("solver process replaced")[0]["cause"] == "surplus"
+        assert answers(stub)

@@ -1,17 +1,14 @@
-"""Running the server: settings, draining, TLS, tokens, logs, metrics, health and reflection."""
+"""Running the server: draining, TLS, tokens, logs, metrics, health and reflection."""
 
 from __future__ import annotations
 
 import datetime
+import hmac
 import ipaddress
+import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -24,98 +21,19 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from server.auth import TokenCheck
 from server.logs import Formatter
-from server.settings import is_loopback, read_settings
+from server.metrics import Metrics
+from solver.api.v1 import optimizer_service_pb2 as api
 from solver.api.v1 import result_pb2
 from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
 from solver.client import Client
 from solver.domain.errors import InvalidProblem, ServerUnavailable
 from tests.server.questions import budget, details, slow
 from tests.server.running import ROOT, Running, running, wait_until
+from tests.server.stalling import stalling
 
 TOKEN = "correct-horse-battery-staple"
-
-
-def start_failing(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-# Settings
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--workers", "0"], "Error: workers = "),
-        (["--listen", "nowhere"], 'Error: listen = "nowhere": must be HOST:PORT'),
-        (["--listen", "0.0.0.0:50051"], "is beyond loopback and not encrypted"),
-        (["--tls-cert", "x.pem"], "tls_cert and tls_key must be given together"),
-        (["--token-file", "/nowhere"], 'Error: token_file = "/nowhere": cannot be read'),
-        (["--config", "/nowhere"], 'Error: config = "/nowhere": no such file'),
-        (["--catalogs", "lab=/nowhere"], "no such folder"),
-        (["--frobnicate"], "frobnicate"),
-        (["--max-time-s", "soon"], "max_time_s"),
-    ],
-)
-def test_wrong_settings(arguments: list[str], line: str) -> None:
-    """Tests that a wrong setting is one line on stderr and exit code 2."""
-    ended = start_failing(*arguments)
-    assert ended.returncode == 2
-    assert line in ended.stderr
-    assert len(ended.stderr.strip().splitlines()) == 1
-    assert ended.stdout == ""
-
-
-def test_sources_of_settings(tmp_path: Path) -> None:
-    """Tests flags before environment before file before defaults, and that --print-config prints what is in force."""
-    file = tmp_path / "server.toml"
-    file.write_text("workers = 3\nqueue_length = 5\nmax_time_s = 7.5\n[catalogs]\nlab = 'here'\n")
-    ended = start_failing(
-        "--workers", "2", "--config", str(file), "--print-config", SOLVER_SERVER_QUEUE_LENGTH="6",
-        SOLVER_SERVER_WORKERS="9",
-    )  # fmt: skip
-    assert ended.returncode == 0
-    printed = tomllib.loads(ended.stdout)
-    assert (printed["workers"], printed["queue_length"], printed["max_time_s"]) == (2, 6, 7.5)
-    assert printed["catalogs"] == {"lab": "here"}
-    assert printed["listen"] == "127.0.0.1:50051"
-    again = tmp_path / "again.toml"
-    again.write_text(ended.stdout)
-    assert start_failing("--config", str(again), "--print-config").stdout == ended.stdout
-
-
-@pytest.mark.parametrize(
-    ("address", "loopback"),
-    [("127.0.0.1:1", True), ("127.9.9.9:1", True), ("localhost:1", True), ("[::1]:1", True), ("0.0.0.0:1", False),
-     ("[::]:1", False), ("example.com:1", False), ("192.168.0.1:1", False)],
-)  # fmt: skip
-def test_loopback(address: str, loopback: bool) -> None:
-    """Tests which addresses need TLS or --insecure."""
-    assert is_loopback(address) is loopback
-    if loopback:
-        assert read_settings(["--listen", address]).listen == address
-    else:
-        with pytest.raises(InvalidProblem, match="beyond loopback"):
-            read_settings(["--listen", address])
-        assert read_settings(["--listen", address, "--insecure"]).insecure
-
-
-def test_taken_port() -> None:
-    """Tests that a port that is taken is an error in one line, not shared in silence."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        ended = start_failing("--listen", f"127.0.0.1:{taken.getsockname()[1]}")
-    assert ended.returncode == 2
-    assert "is the port taken?" in ended.stderr
 
 
 # Draining
@@ -159,67 +77,6 @@ def test_drain_has_an_end() -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call.result()
         assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-
-
-# Retrying
-
-
-class _Flaky:
-    """A TCP front before a server that breaks the first connections off."""
-
-    def __init__(self, target: str, failures: int) -> None:
-        host, _, port = target.rpartition(":")
-        self._target, self._failures = (host, int(port)), failures
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._failures:
-                self._failures -= 1
-                connection.close()
-                continue
-            onward = socket.create_connection(self._target)
-            for source, sink in ((connection, onward), (onward, connection)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            source.close()
-            sink.close()
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def test_client_retries_what_is_unavailable_for_a_moment(server: Running) -> None:
-    """Tests the client's retries: connections that break do not reach the caller."""
-    flaky = _Flaky(server.address, 2)
-    try:
-        with Client(flaky.address, timeout_s=15) as client:
-            assert client.optimize({"limits": {"budget_cny": 300_000}}).status == "optimal"
-    finally:
-        flaky.close()
-
-
-def test_client_gives_up() -> None:
-    """Tests that a server that is not there is told within the deadline."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-    with Client(address, timeout_s=10) as client, pytest.raises(ServerUnavailable, match="is not available"):
-        client.optimize({})
 
 
 # TLS and tokens
@@ -357,6 +214,24 @@ def test_token_files(tmp_path: Path, text: str, mode: int, fault: str) -> None:
         read_tokens(file)
 
 
+@pytest.mark.parametrize("right", [0, 1, 2, None])
+def test_tokens_are_compared_in_constant_time(right: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that all tokens are compared, whichever is right, by digests of one length."""
+    tokens = ("a" * 16, TOKEN, "b" * 400)
+    compared: list[tuple[int, int]] = []
+    equal = hmac.compare_digest
+
+    def compare(given: bytes, known: bytes) -> bool:
+        compared.append((len(given), len(known)))
+        return equal(given, known)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    check = TokenCheck(tokens, Metrics())
+    given = "wrong" if right is None else tokens[right]
+    assert check._allowed((("authorization", f"Bearer {given}"),)) is (right is not None)
+    assert compared == [(32, 32)] * 3
+
+
 def test_log_redacts_tokens() -> None:
     """Tests that a token that gets into a log entry is not printed."""
     import logging
@@ -390,28 +265,86 @@ def test_logs_have_request_ids(server: Running) -> None:
     assert len(given) == 32
 
 
-def test_metrics() -> None:
-    """Tests that every metric is served, and counts."""
-    with running("--workers", "1", "--metrics-listen", "127.0.0.1:0") as server:
-        with server.stub() as stub:
-            stub.Optimize(budget(), timeout=10)
-            with pytest.raises(grpc.RpcError):
-                stub.Optimize(budget(-1), timeout=10)
-            call = stub.Optimize.future(slow(), timeout=30)
-            os.kill(server.busy_solver(), signal.SIGKILL)
-            server.busy_solver()
-            figures = server.metrics()
-            call.cancel()
-            wait_until(lambda: server.calls() == 0, 5)
+def test_the_log_is_one_object_a_line(pki: Path) -> None:
+    """Tests that each line of the log, from start to end, is a JSON object with time, level and event."""
+    with running("--workers", "1", "--log-level", "debug", "--token-file", str(pki / "tokens")) as server:
+        with Client(server.address, token=TOKEN) as client:
+            client.optimize({})
+            with pytest.raises(InvalidProblem):
+                client.optimize({"limits": {"budget_cny": -1}})
+        os.kill(server.solvers()[0], signal.SIGKILL)
+        wait_until(lambda: bool(server.events("solver process died")), 5)
+        assert server.stop() == 0
+    entries = [json.loads(line) for line in server.raw]
+    assert all({"time", "level", "event"} <= set(entry) for entry in entries)
+    assert [entry["event"] for entry in entries if entry["event"] != "call"] == [
+        "listening", "solver process died", "draining", "stopped",
+    ]  # fmt: skip
+    calls = [entry for entry in entries if entry["event"] == "call"]
+    assert [entry["code"] for entry in calls] == ["OK", "INVALID_ARGUMENT"]
+    assert all(datetime.datetime.fromisoformat(entry["time"]).tzinfo for entry in entries)
+
+
+def test_metrics(tmp_path: Path) -> None:
+    """Tests that every metric is served, and moves by what has happened."""
+    name = "order-4711"
+    with stalling(tmp_path, 2.0) as server, server.stub() as stub:
+        still = server.metrics()
+        assert still["solver_slots"] == 1
+        assert still["solver_processes"] == 2
+        moving = ["slots_in_use", "queue_length", "retries_total", "gap_count", "run_process_starts_total"]
+        moving += [f"{kind}_seconds_count" for kind in ("queue", "solve", "first_incumbent", "run_batch")]
+        assert {still[f"solver_{each}"] for each in moving} == {0}
+        stub.Optimize(budget(10), timeout=10)  # infeasible: neither plan nor gap
+        with pytest.raises(grpc.RpcError):
+            stub.Optimize(budget(-1), timeout=10)
+        ended = 'solver_request_seconds_count{method="Optimize"}'
+        wait_until(lambda: server.metrics().get(ended) == 2, 5)
+        figures = server.metrics()
         assert figures['solver_requests_total{code="OK",method="Optimize"}'] == 1
         assert figures['solver_requests_total{code="INVALID_ARGUMENT",method="Optimize"}'] == 1
-        assert figures['solver_process_deaths_total{cause="signal 9"}'] == 1
-        assert figures["solver_retries_total"] == 1
-        assert figures["solver_slots"] == figures["solver_slots_in_use"] == 1
-        for name in ("queue", "solve", "first_incumbent"):
-            assert figures[f"solver_{name}_seconds_count"] >= 1
-        assert figures["solver_gap_count"] == 1
+        assert figures["solver_queue_seconds_count"] == 2
+        assert figures["solver_solve_seconds_count"] == 1
+        assert figures["solver_first_incumbent_seconds_count"] == figures["solver_gap_count"] == 0
+        stub.Optimize(budget(), timeout=10)  # the best, proved
+        figures = server.metrics()
+        assert figures["solver_first_incumbent_seconds_count"] == figures["solver_gap_count"] == 1
         assert figures["solver_gap_sum"] == 0
+        assert 0 < figures["solver_first_incumbent_seconds_sum"] < figures["solver_solve_seconds_sum"]
+        found = len(server.events("found"))
+        call = stub.Optimize.future(slow(8, 6), timeout=30, metadata=(("x-request-id", name),))
+        wait_until(lambda: len(server.events("found")) > found, 10)
+        stub.StopSearch(api.StopSearchRequest(request_id=name), timeout=5)  # not heard: killed, with a gap
+        stopped = call.result().result
+        assert stopped.status == result_pb2.STATUS_FEASIBLE
+        wait_until(lambda: server.metrics()["solver_gap_count"] == 2, 5)
+        figures = server.metrics()
+        assert figures["solver_gap_sum"] == pytest.approx(stopped.bound / stopped.objective - 1)
+        assert figures["solver_gap_sum"] > 0
+        assert figures["solver_first_incumbent_seconds_count"] == 2
+        assert figures['solver_process_deaths_total{cause="did not stop"}'] == 1
+        calls = [stub.Optimize.future(slow(), timeout=30) for _ in range(2)]
+        os.kill(server.busy_solver(), signal.SIGKILL)
+        wait_until(lambda: server.metrics()["solver_retries_total"] == 1, 5)
+        figures = server.metrics()
+        assert figures['solver_process_deaths_total{cause="signal 9"}'] == 1
+        assert figures["solver_slots_in_use"] == figures["solver_queue_length"] == 1
+        for call in calls:
+            call.cancel()
+        wait_until(lambda: server.calls() == 0, 5)
+        wait_until(lambda: server.metrics()['solver_requests_total{code="CANCELLED",method="Optimize"}'] == 2, 5)
+        wait_until(lambda: server.metrics()["solver_processes"] == 2, 10)
+
+
+def test_metrics_of_runs(tmp_path: Path) -> None:
+    """Tests that the metrics of runs move."""
+    kept = ("--workers", "1", "--metrics-listen", "127.0.0.1:0", "--run-store", str(tmp_path / "runs.sqlite"))
+    with running(*kept) as server, Client(server.address) as client:
+        run = client.submit_scenarios("one.csv", b"name,limits.budget_cny\none,300000\n")
+        wait_until(lambda: client.get_run(run.run_id).state == "finished", 30)
+        figures = server.metrics()
+        assert figures["solver_run_process_starts_total"] == 1
+        assert figures["solver_run_batch_seconds_count"] >= 1
 
 
 def test_reflection(server: Running) -> None:

@@ -37,14 +37,19 @@ def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield it
 
 
-def interrupted(server: Running, *arguments: str, times: int = 1) -> tuple[int, str, str, float]:
-    """Ctrl-C on `solver-cli --server ...` once the server has its call: exit code, output, and what it still took."""
+def interrupted(
+    server: Running, *arguments: str, times: int = 1, searching: bool = True
+) -> tuple[int, str, str, float]:
+    """Ctrl-C on `solver-cli --server ...`: exit code, output, and what it still took.
+
+    It comes once a plan has been found, upon which the search stalls for two seconds; or, if not `searching`, once
+    the server has the call.
+    """
     wait_until(lambda: server.calls() in (0, 2), 10)
-    before = server.calls()
+    before, found = server.calls(), len(server.events("found"))
     command = [str(CLI), "--server", server.address, *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: server.calls() > before, 20)
-    time.sleep(0.5)  # a plan is found in a tenth of this, upon which the search stalls for two seconds
+    wait_until(lambda: len(server.events("found")) > found if searching else server.calls() > before, 30)
     began = time.monotonic()
     for _ in range(times):
         process.send_signal(signal.SIGINT)
@@ -91,9 +96,10 @@ def test_ctrl_c_while_waiting_for_a_solver(stalled: Running) -> None:
     """Tests that a question that no solver has begun is given up: there is nothing to print."""
     wait_until(lambda: stalled.calls() == 0, 10)
     with stalled.stub() as stub:
-        call = stub.Optimize.future(budget(prune=False), timeout=30)
-        holder = stub.Optimize.future(budget(prune=False), timeout=30)
-        code, out, err, took = interrupted(stalled, "optimize", "--no-prune")
+        call = stub.Optimize.future(slow(80, 60), timeout=60)
+        holder = stub.Optimize.future(slow(80, 60), timeout=60)
+        wait_until(lambda: stalled.calls() == 2, 10)
+        code, out, err, took = interrupted(stalled, "optimize", "--no-prune", searching=False)
         call.cancel()
         holder.cancel()
     assert (code, out) == (130, "")
@@ -104,10 +110,16 @@ def test_ctrl_c_while_waiting_for_a_solver(stalled: Running) -> None:
 def test_client_stop_brings_the_best_so_far(stalled: Running) -> None:
     """Tests `stop` of the Python client: the plan, recomputed here, without a proof."""
     problem = default_problem(limits={"budget_cny": 300_000})
-    stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
-    with Client(stalled.address) as client:
+    stop, found, began = threading.Event(), len(stalled.events("found")), 0.0
+
+    def stop_when_found() -> None:
+        nonlocal began
+        wait_until(lambda: len(stalled.events("found")) > found, 20)
         began = time.monotonic()
+        stop.set()
+
+    threading.Thread(target=stop_when_found).start()
+    with Client(stalled.address) as client:
         result = client.optimize(problem, prune=False, stop=stop)
         assert time.monotonic() - began < 1.9
     assert result.status == "feasible"

@@ -110,7 +110,7 @@ def _computes(pid: int) -> bool:
 def test_a_deaf_solver_is_killed(server: Running, leaving: bool) -> None:
     """Tests that a solver that does not listen is gone half a second after it was told to stop."""
     with server.stub() as stub:
-        call = stub.Optimize.future(slow(time_limit_s=None if leaving else 0.6), timeout=30)
+        call = stub.Optimize.future(slow(time_limit_s=None if leaving else 1.5), timeout=30)
         deaf = server.busy_solver()
         os.kill(deaf, signal.SIGSTOP)
         began = time.monotonic()
@@ -119,7 +119,7 @@ def test_a_deaf_solver_is_killed(server: Running, leaving: bool) -> None:
         else:
             assert call.result().result.status == result_pb2.STATUS_NO_ANSWER
         wait_until(lambda: not alive(deaf), 3)
-        assert time.monotonic() - began < (1.0 if leaving else 2.0)
+        assert time.monotonic() - began < (1.0 if leaving else 3.0)
         assert stub.Optimize(budget(), timeout=10).result.status == result_pb2.STATUS_OPTIMAL
 
 

@@ -170,6 +170,7 @@ class Rig(_message.Message):
     COST_CNY_FIELD_NUMBER: _builtins.int
     EPOCH_HOURS_FIELD_NUMBER: _builtins.int
     WALL_POWER_W_FIELD_NUMBER: _builtins.int
+    EPOCH_HOURS_RANGE_FIELD_NUMBER: _builtins.int
     card_id: _builtins.str
     """The card."""
     card_name: _builtins.str
@@ -189,9 +190,13 @@ class Rig(_message.Message):
     cost_cny: _builtins.float
     """All the money, CNY."""
     epoch_hours: _builtins.float
-    """Hours per epoch."""
+    """Hours per epoch, at the end of the workload's intervals that was planned on."""
     wall_power_w: _builtins.float
     """Power at the wall, W."""
+    @_builtins.property
+    def epoch_hours_range(self) -> _result_pb2.Interval:
+        """Hours per epoch at all three ends."""
+
     def __init__(
         self,
         *,
@@ -206,10 +211,11 @@ class Rig(_message.Message):
         cost_cny: _builtins.float | None = ...,
         epoch_hours: _builtins.float | None = ...,
         wall_power_w: _builtins.float | None = ...,
+        epoch_hours_range: _result_pb2.Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_epoch_hours", b"_epoch_hours", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "total_batch", b"total_batch", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_epoch_hours", b"_epoch_hours", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "epoch_hours_range", b"epoch_hours_range", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "total_batch", b"total_batch", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_epoch_hours", b"_epoch_hours", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "total_batch", b"total_batch", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_count", b"_card_count", "_card_id", b"_card_id", "_card_name", b"_card_name", "_cost_cny", b"_cost_cny", "_epoch_hours", b"_epoch_hours", "_platform_id", b"_platform_id", "_platform_name", b"_platform_name", "_power_limit_w", b"_power_limit_w", "_total_batch", b"_total_batch", "_wall_power_w", b"_wall_power_w", "_with_used", b"_with_used", "card_count", b"card_count", "card_id", b"card_id", "card_name", b"card_name", "cost_cny", b"cost_cny", "epoch_hours", b"epoch_hours", "epoch_hours_range", b"epoch_hours_range", "platform_id", b"platform_id", "platform_name", b"platform_name", "power_limit_w", b"power_limit_w", "total_batch", b"total_batch", "wall_power_w", b"wall_power_w", "with_used", b"with_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__card_count: _TypeAlias = _typing.Literal["card_count"]  # noqa: Y015
     _WhichOneofArgType__card_count: _TypeAlias = _typing.Literal["_card_count", b"_card_count"]  # noqa: Y015
@@ -1121,6 +1127,7 @@ class Frontier(_message.Message):
     COMPLETE_FIELD_NUMBER: _builtins.int
     WHAT_IFS_FIELD_NUMBER: _builtins.int
     TOTAL_MS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     goal: _problem_pb2.Goal.ValueType
     """The goal, which decides between plans at one point."""
     complete: _builtins.bool
@@ -1129,6 +1136,8 @@ class Frontier(_message.Message):
     """How many questions were solved to prove all this."""
     total_ms: _builtins.float
     """Milliseconds."""
+    confidence: _problem_pb2.Confidence.ValueType
+    """Which end of the workload's intervals was planned on; values on the axes are those there."""
     @_builtins.property
     def axes(self) -> _containers.RepeatedScalarFieldContainer[Global___Axis.ValueType]:
         """The two axes."""
@@ -1151,13 +1160,16 @@ class Frontier(_message.Message):
         complete: _builtins.bool | None = ...,
         what_ifs: _builtins.int | None = ...,
         total_ms: _builtins.float | None = ...,
+        confidence: _problem_pb2.Confidence.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_complete", b"_complete", "_goal", b"_goal", "_total_ms", b"_total_ms", "_what_ifs", b"_what_ifs", "complete", b"complete", "goal", b"goal", "total_ms", b"total_ms", "what_ifs", b"what_ifs"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_complete", b"_complete", "_confidence", b"_confidence", "_goal", b"_goal", "_total_ms", b"_total_ms", "_what_ifs", b"_what_ifs", "complete", b"complete", "confidence", b"confidence", "goal", b"goal", "total_ms", b"total_ms", "what_ifs", b"what_ifs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_complete", b"_complete", "_goal", b"_goal", "_total_ms", b"_total_ms", "_what_ifs", b"_what_ifs", "axes", b"axes", "complete", b"complete", "goal", b"goal", "points", b"points", "total_ms", b"total_ms", "units", b"units", "what_ifs", b"what_ifs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_complete", b"_complete", "_confidence", b"_confidence", "_goal", b"_goal", "_total_ms", b"_total_ms", "_what_ifs", b"_what_ifs", "axes", b"axes", "complete", b"complete", "confidence", b"confidence", "goal", b"goal", "points", b"points", "total_ms", b"total_ms", "units", b"units", "what_ifs", b"what_ifs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__complete: _TypeAlias = _typing.Literal["complete"]  # noqa: Y015
     _WhichOneofArgType__complete: _TypeAlias = _typing.Literal["_complete", b"_complete"]  # noqa: Y015
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__goal: _TypeAlias = _typing.Literal["goal"]  # noqa: Y015
     _WhichOneofArgType__goal: _TypeAlias = _typing.Literal["_goal", b"_goal"]  # noqa: Y015
     _WhichOneofReturnType__total_ms: _TypeAlias = _typing.Literal["total_ms"]  # noqa: Y015
@@ -1166,6 +1178,8 @@ class Frontier(_message.Message):
     _WhichOneofArgType__what_ifs: _TypeAlias = _typing.Literal["_what_ifs", b"_what_ifs"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__complete) -> _WhichOneofReturnType__complete | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__goal) -> _WhichOneofReturnType__goal | None: ...
     @_typing.overload

@@ -741,6 +741,7 @@ class Result(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     STATISTICS_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     status: Global___Status.ValueType
     """Why the search stopped and what is known."""
     goal: _problem_pb2.Goal.ValueType
@@ -751,6 +752,8 @@ class Result(_message.Message):
     """No rig can be better than this; absent where nothing is proved."""
     objective_unit: _builtins.str
     """Unit of objective and bound."""
+    confidence: _problem_pb2.Confidence.ValueType
+    """Which end of the workload's intervals was planned on: objective, limits and batch are those there."""
     @_builtins.property
     def plan(self) -> Global___Plan:
         """The plan; absent where there is none."""
@@ -784,13 +787,16 @@ class Result(_message.Message):
         warnings: _abc.Iterable[Global___Notice] | None = ...,
         statistics: Global___Statistics | None = ...,
         fingerprint: Global___Fingerprint | None = ...,
+        confidence: _problem_pb2.Confidence.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "_goal", b"_goal", "_objective", b"_objective", "_objective_unit", b"_objective_unit", "_status", b"_status", "bound", b"bound", "fingerprint", b"fingerprint", "goal", b"goal", "objective", b"objective", "objective_unit", b"objective_unit", "plan", b"plan", "statistics", b"statistics", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "_confidence", b"_confidence", "_goal", b"_goal", "_objective", b"_objective", "_objective_unit", b"_objective_unit", "_status", b"_status", "bound", b"bound", "confidence", b"confidence", "fingerprint", b"fingerprint", "goal", b"goal", "objective", b"objective", "objective_unit", b"objective_unit", "plan", b"plan", "statistics", b"statistics", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "_goal", b"_goal", "_objective", b"_objective", "_objective_unit", b"_objective_unit", "_status", b"_status", "bound", b"bound", "fingerprint", b"fingerprint", "goal", b"goal", "objective", b"objective", "objective_unit", b"objective_unit", "plan", b"plan", "statistics", b"statistics", "status", b"status", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "_confidence", b"_confidence", "_goal", b"_goal", "_objective", b"_objective", "_objective_unit", b"_objective_unit", "_status", b"_status", "bound", b"bound", "confidence", b"confidence", "fingerprint", b"fingerprint", "goal", b"goal", "objective", b"objective", "objective_unit", b"objective_unit", "plan", b"plan", "statistics", b"statistics", "status", b"status", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bound: _TypeAlias = _typing.Literal["bound"]  # noqa: Y015
     _WhichOneofArgType__bound: _TypeAlias = _typing.Literal["_bound", b"_bound"]  # noqa: Y015
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__goal: _TypeAlias = _typing.Literal["goal"]  # noqa: Y015
     _WhichOneofArgType__goal: _TypeAlias = _typing.Literal["_goal", b"_goal"]  # noqa: Y015
     _WhichOneofReturnType__objective: _TypeAlias = _typing.Literal["objective"]  # noqa: Y015
@@ -801,6 +807,8 @@ class Result(_message.Message):
     _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bound) -> _WhichOneofReturnType__bound | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__goal) -> _WhichOneofReturnType__goal | None: ...
     @_typing.overload
@@ -905,8 +913,11 @@ class CheckReport(_message.Message):
     UNPRICED_FIELD_NUMBER: _builtins.int
     POWER_LIMITS_THAT_FIT_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     holds: _builtins.bool
     """Whether it keeps to all of them."""
+    confidence: _problem_pb2.Confidence.ValueType
+    """Which end of the workload's intervals the limits were checked at."""
     @_builtins.property
     def plan(self) -> Global___Plan:
         """The rig with all its figures."""
@@ -941,13 +952,19 @@ class CheckReport(_message.Message):
         unpriced: _abc.Iterable[_builtins.str] | None = ...,
         power_limits_that_fit: Global___PowerLimitRange | None = ...,
         warnings: _abc.Iterable[Global___Notice] | None = ...,
+        confidence: _problem_pb2.Confidence.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_holds", b"_holds", "holds", b"holds", "plan", b"plan", "power_limits_that_fit", b"power_limits_that_fit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_holds", b"_holds", "confidence", b"confidence", "holds", b"holds", "plan", b"plan", "power_limits_that_fit", b"power_limits_that_fit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds", b"_holds", "broken", b"broken", "holds", b"holds", "plan", b"plan", "power_limits_that_fit", b"power_limits_that_fit", "unpriced", b"unpriced", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_holds", b"_holds", "broken", b"broken", "confidence", b"confidence", "holds", b"holds", "plan", b"plan", "power_limits_that_fit", b"power_limits_that_fit", "unpriced", b"unpriced", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__holds: _TypeAlias = _typing.Literal["holds"]  # noqa: Y015
     _WhichOneofArgType__holds: _TypeAlias = _typing.Literal["_holds", b"_holds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__holds) -> _WhichOneofReturnType__holds | None: ...
 
 Global___CheckReport: _TypeAlias = CheckReport  # noqa: Y015

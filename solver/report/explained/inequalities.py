@@ -29,5 +29,5 @@ INEQUALITIES = (
     message("Power limit = power_limit_w, if fixed: as used <= capacity and used >= capacity."),
     message("Weights + buffers + reserve + max(1, micro-batch) * per sample <= memory of a card."),
     message("Total batch >= min_batch."),
-    message("Expected epoch time <= max_epoch_days."),
+    message("Epoch time, expected or at the end of --confidence, <= max_epoch_days."),
 )

@@ -33,7 +33,7 @@ from solver.report.explained.words import (
     miss_words,
     missed,
 )
-from solver.report.wording import USAGE_COLUMNS, duration, limit_words, money, number, unit_words
+from solver.report.wording import PLANNED_ON, USAGE_COLUMNS, between, limit_words, money, number, unit_words
 
 NONE_FITS = message("none fits: {limits}")
 """The verdict on a card of which no rig fits, and the limits that the nearest one breaks."""
@@ -259,9 +259,9 @@ def alternatives_section(alternatives: Sequence[Alternative]) -> Section:
             (
                 str(one.place),
                 told.rig(one.rig),
-                str(one.rig.total_batch),
+                f"{one.rig.total_batch:,}",
                 money(one.rig.cost_cny),
-                duration(one.rig.epoch_hours),
+                between(one.rig.epoch_hours, one.rig.epoch_hours_range),
                 number(one.rig.wall_power_w, 0),
                 say("{loses} (but {better})", loses=loses, better=better) if better else loses,
             )
@@ -309,8 +309,8 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
             (
                 _rig_of(plan, one_platform),
                 money(plan.cost_cny),
-                str(plan.total_batch),
-                duration(plan.epoch_hours.expected),
+                f"{plan.total_batch:,}",
+                between(plan.epoch_hours.at(frontier.confidence), plan.epoch_hours),
                 number(plan.wall_power_w, 0),
                 number(plan.total_batch * 1e5 / max(float(plan.cost_cny), 0.01), 2),
             )
@@ -333,12 +333,15 @@ def frontier_sections(frontier: Frontier) -> Iterator[Section]:
         )
     else:
         note = say("{points}, {proved}; {solved}", points=count, proved=proved, solved=solved)
+    title = say(
+        "{first} against {second}: every plan that no other beats on both",
+        first=say(AXIS_WORDS[first]),
+        second=say(AXIS_WORDS[second]),
+    )
+    if frontier.confidence != "expected":
+        title = say("{title}; {planned}", title=title, planned=say(PLANNED_ON[frontier.confidence]))
     yield Section(
-        say(
-            "{first} against {second}: every plan that no other beats on both",
-            first=say(AXIS_WORDS[first]),
-            second=say(AXIS_WORDS[second]),
-        ),
+        title,
         (say("rig"), say("CNY"), say("batch"), say("epoch"), "W", say("samples per 100,000 CNY")),
         rows,
         note=note,

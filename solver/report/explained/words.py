@@ -11,10 +11,11 @@ from solver.domain.explanation import CardAccount, Change, Difference, Explanati
 from solver.domain.language import listed, message, message_as, say
 from solver.domain.rig import Rig
 from solver.report.wording import (
-    GOAL_WORDS,
     STATUS_WORDS,
     answer_words,
+    between,
     duration,
+    goal_words,
     limit_words,
     money,
     number,
@@ -95,9 +96,9 @@ class Teller:
         return say(
             "{rig}: {batch} samples, {cost}, {time} an epoch",
             rig=self.rig(rig),
-            batch=rig.total_batch,
+            batch=f"{rig.total_batch:,}",
             cost=yuan(rig.cost_cny),
-            time=duration(rig.epoch_hours),
+            time=between(rig.epoch_hours, rig.epoch_hours_range),
         )
 
 
@@ -191,14 +192,14 @@ def headline(explanation: Explanation) -> str:
         return answer_words(result)
     return say(
         "{goal}: {count}x {card} at {watts} W on {platform}, {batch} samples, {cost}, {time} an epoch; {status}",
-        goal=say(GOAL_WORDS[result.goal]),
+        goal=goal_words(result.goal, result.confidence),
         count=plan.card_count,
         card=plan.card_name,
         watts=plan.power_limit_w,
         platform=plan.platform_name,
-        batch=plan.total_batch,
+        batch=f"{plan.total_batch:,}",
         cost=yuan(plan.cost_cny),
-        time=duration(plan.epoch_hours.expected),
+        time=duration(plan.epoch_hours.at(result.confidence)),
         status=say(STATUS_WORDS[result.status]),
     )
 

@@ -181,6 +181,7 @@ class _Check:
         return Result(
             status=found.status,
             goal=problem.goal,
+            confidence=problem.confidence,
             objective=objective,
             bound=bound,
             objective_unit=spec.unit,

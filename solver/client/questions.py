@@ -1,138 +1,39 @@
-"""A thin gRPC client: records in, records out, and the same errors as the library. One `Client` may serve many threads.
+"""Questions to a server, records in, records out: the calls of OptimizerService.
 
-    with Client("127.0.0.1:50051") as client:
-        result = client.optimize({"limits": {"budget_cny": 300000}})
-
-Every call has a deadline. A server that is unavailable for a moment is asked again, up to four times.
+Modify this module when OptimizerService has another method.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import grpc
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 
 from solver.api.v1 import optimizer_service_pb2 as api
-from solver.api.v1 import problem_pb2, result_pb2
-from solver.api.v1.optimizer_service_pb2_grpc import OptimizerServiceStub
-from solver.api.v1.run_service_pb2_grpc import RunServiceStub
-from solver.catalog import Library, default_library
+from solver.api.v1 import problem_pb2
+from solver.catalog import Library
 from solver.check import CheckReport
-from solver.client_runs import RunCalls
+from solver.client.connection import Connection
+from solver.client.failures import violations_of
 from solver.domain.catalog import Card, Catalog, Offer, Platform
-from solver.domain.errors import Interrupted, InvalidProblem, ServerUnavailable, SolverFailure, UnknownName, Violation
+from solver.domain.errors import InvalidProblem
 from solver.domain.explanation import Alternative, Axis, Explanation, Frontier
-from solver.domain.language import message, say
+from solver.domain.language import say
 from solver.domain.plan import Fingerprint, Incumbent, Result
 from solver.domain.problem import Problem, catalog_digest
 from solver.domain.workload import Workload
 from solver.wire import message_of, problem_message, record_of
 
 Question = Problem | Mapping[str, Any]
-T = TypeVar("T")
-
-DEFAULT_TIMEOUT_S = 90.0
-_STOP_WITHIN_S = 3.0
-"""How long a server may take to end a search that it was told to end; it needs half a second at most."""
-_MESSAGE_BYTES = 64 * 2**20
-_RETRIES = {
-    "methodConfig": [
-        {
-            "name": [{"service": "solver.api.v1.OptimizerService"}, {"service": "solver.api.v1.RunService"}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-_ELSEWHERE = {
-    grpc.StatusCode.UNAVAILABLE: message("the server {server} is not available: {text}"),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: message("the server {server} has no room: {text}"),
-    grpc.StatusCode.DEADLINE_EXCEEDED: message("the server {server} did not answer in time: {text}"),
-    grpc.StatusCode.UNAUTHENTICATED: message("the server {server} does not let us in: {text}"),
-    grpc.StatusCode.PERMISSION_DENIED: message("the server {server} does not let us in: {text}"),
-    grpc.StatusCode.UNIMPLEMENTED: message("the server {server} does not offer this: {text}"),
-    grpc.StatusCode.FAILED_PRECONDITION: message("the server {server} does not offer this: {text}"),
-    grpc.StatusCode.CANCELLED: message("the server {server} broke off the call: {text}"),
-}
-_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-"""Of these, what asking again later may mend; with a RetryInfo also others."""
 
 
-class Client(RunCalls):
-    """A connection to a solver server."""
-
-    def __init__(
-        self,
-        server: str,
-        *,
-        tls: bool = False,
-        tls_ca: Path | None = None,
-        tls_cert: Path | None = None,
-        tls_key: Path | None = None,
-        token: str | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        library: Library | None = None,
-    ) -> None:
-        """Nothing is sent yet.
-
-        Args:
-            server: HOST:PORT.
-            tls: encrypt; implied by any of the files.
-            tls_ca: certificates of the authorities trusted, PEM; those of gRPC if None.
-            tls_cert: our certificate, PEM, for servers that ask for one.
-            tls_key: its private key, PEM.
-            token: bearer token.
-            timeout_s: deadline of a call that does not name one; a search gets 95 % of it.
-            library: the catalogue from which whole problems were made; the shipped one if None.
-
-        Raises:
-            InvalidProblem: a file cannot be read.
-        """
-        self._server, self._timeout_s, self._library = server, timeout_s, library or default_library()
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-        self._same_catalog: bool | None = None
-        options = [
-            ("grpc.service_config", json.dumps(_RETRIES)),
-            ("grpc.enable_retries", 1),
-            ("grpc.initial_reconnect_backoff_ms", 100),  # by default a second, in which all retries would fail
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-            ("grpc.max_send_message_length", _MESSAGE_BYTES),
-        ]
-        if tls or tls_ca or tls_cert or tls_key:
-            pems = [_read("tls_ca", tls_ca), _read("tls_key", tls_key), _read("tls_cert", tls_cert)]
-            self._channel = grpc.secure_channel(server, grpc.ssl_channel_credentials(*pems), options)
-        else:
-            self._channel = grpc.insecure_channel(server, options)
-        self._stub = OptimizerServiceStub(self._channel)
-        self._runs = RunServiceStub(self._channel)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; calls still running are cancelled, and the server stops their searches."""
-        self._channel.close()
+class QuestionCalls(Connection):
+    """The calls of OptimizerService."""
 
     def optimize(
         self,
@@ -290,7 +191,7 @@ class Client(RunCalls):
         request = api.ValidateProblemRequest(problem=self._problem(question))
         response = self._call(self._stub.ValidateProblem, request, timeout_s)
         if not response.valid:
-            raise InvalidProblem(_violations(response.violations))
+            raise InvalidProblem(violations_of(response.violations))
         return record_of(response.fingerprint, Fingerprint)
 
     def list_cards(self, catalog_id: str | None = None) -> tuple[tuple[Card, ...], tuple[Offer, ...]]:
@@ -317,91 +218,12 @@ class Client(RunCalls):
         catalog = Catalog(cards=cards, platforms=platforms, offers=(*card_offers, *platform_offers))
         return Library(catalog, self.list_workloads(catalog_id))
 
-    # Calls
-
     def _problem(self, question: Question) -> problem_pb2.Problem:
         """The question as a message; a whole problem brings its catalogue where the server has another one."""
         if isinstance(question, Problem) and self._same_catalog is None:
             response = self._call(self._stub.ValidateProblem, api.ValidateProblemRequest())
             self._same_catalog = response.fingerprint.catalog_sha256 == catalog_digest(self._library.catalog)
         return problem_message(question, self._library, whole=self._same_catalog is False)
-
-    def _call(
-        self,
-        method: Callable[..., Any],
-        request: Message,
-        timeout_s: float | None = None,
-        stop: threading.Event | None = None,
-    ) -> Any:
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        for attempt in (1, 2):
-            request_id = uuid.uuid4().hex
-            metadata = (*self._metadata, ("x-request-id", request_id))
-            call = method.future(request, timeout=timeout_s, metadata=metadata)  # type: ignore[attr-defined]
-            if stop is not None:
-                threading.Thread(target=self._stop_on, args=(stop, call, request_id), daemon=True).start()
-            try:
-                return call.result()
-            except grpc.FutureCancelledError:
-                raise Interrupted from None
-            except grpc.RpcError as error:
-                if stop is not None and stop.is_set() and error.code() in _ELSEWHERE:
-                    raise Interrupted from None
-                # A server that shuts down may end a call so (grpc#41785); nobody here asked for it.
-                if error.code() is not grpc.StatusCode.CANCELLED or attempt == 2:
-                    raise self._failure(error) from None
-            except KeyboardInterrupt:
-                call.cancel()
-                raise
-        raise AssertionError("unreachable")
-
-    def _stop_on(self, stop: threading.Event, call: Any, request_id: str) -> None:
-        """Once `stop` is set, have the server end the search; give up if it cannot, or if no answer follows soon."""
-        while not stop.wait(0.1):
-            if call.done():
-                return
-        stopped = False
-        with contextlib.suppress(grpc.RpcError, ValueError):  # also a server that knows no StopSearch, a closed channel
-            asked = api.StopSearchRequest(request_id=request_id)
-            stopped = self._stub.StopSearch(asked, timeout=_STOP_WITHIN_S, metadata=self._metadata).stopped
-        until = time.monotonic() + (_STOP_WITHIN_S if stopped else 0.2)  # it may just have ended
-        while not call.done() and time.monotonic() < until:
-            time.sleep(0.02)
-        call.cancel()
-
-    def _failure(self, error: Any) -> Exception:
-        code, text = error.code(), " ".join((error.details() or "").split())
-        if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
-            kind = UnknownName if code is grpc.StatusCode.NOT_FOUND else InvalidProblem
-            return kind(_faults(error) or [Violation("request", "", text)])
-        if code in _ELSEWHERE:
-            return ServerUnavailable(say(_ELSEWHERE[code], server=self._server, text=text), _passes(error))
-        return SolverFailure(say("the server {server} failed: {text}", server=self._server, text=text))
-
-
-def _details(error: Any) -> Iterator[Any]:
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            yield from status_pb2.Status.FromString(value).details
-
-
-def _faults(error: Any) -> list[Violation]:
-    for detail in _details(error):
-        faults = result_pb2.InvalidProblem()
-        if detail.Unpack(faults):
-            return _violations(faults.violations)
-    return []
-
-
-def _passes(error: Any) -> bool:
-    return error.code() in _PASSING or any(
-        detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in _details(error)
-    )
-
-
-def _violations(messages: Any) -> list[Violation]:
-    """Faults with the paths of the question: without the group of the request that holds it."""
-    return [Violation(v.field.removeprefix("problem."), v.value, v.allowed) for v in messages]
 
 
 def _options(
@@ -431,12 +253,3 @@ def _timeout(timeout_s: float | None, time_limit_s: float | None, default_s: flo
     if timeout_s is not None:
         return timeout_s
     return default_s if time_limit_s is None else max(default_s, time_limit_s / 0.9 + 5)
-
-
-def _read(field: str, path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise InvalidProblem.of(field, str(path), say("cannot be read")) from None

@@ -1,4 +1,4 @@
-"""Runs of what-if scenarios on a server, records in, records out: the calls of RunService for `solver.client.Client`.
+"""Runs of what-if scenarios on a server, records in, records out: the calls of RunService.
 
     with Client("127.0.0.1:50051") as client:
         run = client.submit_scenarios("plan.yaml", Path("plan.yaml").read_bytes())
@@ -15,11 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 
 from solver.api.v1 import run_service_pb2 as api
-from solver.api.v1.run_service_pb2_grpc import RunServiceStub
 from solver.catalog import Library
+from solver.client.connection import Connection
 from solver.sweep.follow import RunInput, RunStatus
 from solver.sweep.scenario import Row
 from solver.wire import base_message
@@ -29,17 +28,8 @@ _WATCH_S = 60.0
 """A watch is begun anew after so long: a connection that is dead without a word is noticed then."""
 
 
-class RunCalls:
-    """The calls of RunService; a base of `Client`, which connects. Errors are raised as by its other calls."""
-
-    _runs: RunServiceStub
-    _metadata: tuple[tuple[str, str], ...]
-
-    def _call(self, method: Any, request: Message, timeout_s: float | None = None) -> Any:
-        raise NotImplementedError
-
-    def _failure(self, error: Any) -> Exception:
-        raise NotImplementedError
+class RunCalls(Connection):
+    """The calls of RunService."""
 
     def submit_scenarios(
         self,
