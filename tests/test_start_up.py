@@ -36,6 +36,7 @@ QUIET_COMMANDS: list[tuple[list[str], tuple[str, ...]]] = [
     (["optimize", "--problem", "nowhere"], SOLVER),
     (["optimize", "--quotes", "nowhere"], SOLVER),
     (["optimize", "--dump-problem"], SOLVER),
+    (["optimize", "--budget", "300000", "--format", "json"], UNUSED),
     (["catalog", "list"], SOLVER),
     (["catalog", "show", "rtx-a6000"], SOLVER),
     (["catalog", "validate", "examples/my-catalog"], SOLVER),

@@ -7,7 +7,6 @@ we ourselves can be wrong; front ends map these classes to exit codes and gRPC c
 
 from __future__ import annotations
 
-import difflib
 import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,6 +108,8 @@ OS_REASONS = {
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean a, b?)' for the known names nearest to `name`, or the empty string."""
+    import difflib  # 2 ms, which most commands need not wait for
+
     found = difflib.get_close_matches(name[:80], list(known), n=3, cutoff=0.5)
     return say(" (did you mean {names}?)", names=listed(found)) if found else ""
 

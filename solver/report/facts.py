@@ -6,8 +6,8 @@ Modify this module when an answer should say something new; how it looks is deci
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from solver.check import CheckReport
 from solver.domain.base import Interval
 from solver.domain.language import listed, message, say
 from solver.domain.plan import OrderLine, Plan
@@ -23,6 +23,9 @@ from solver.report.wording import (
     yuan,
     yuan_in_full,
 )
+
+if TYPE_CHECKING:
+    from solver.check import CheckReport
 
 CONDITION_WORDS = {"new": message("new"), "used": message("used")}
 BASIS_WORDS = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from solver.check import CheckReport
-from solver.domain.explanation import Alternative, Explanation, Frontier
-from solver.domain.plan import Result, Usage
+if TYPE_CHECKING:  # their records cost 10 ms, which an answer need not wait for
+    from solver.check import CheckReport
+    from solver.domain.explanation import Alternative, Explanation, Frontier
+    from solver.domain.plan import Result, Usage
 
 SCHEMA_VERSION = "1.0"
 

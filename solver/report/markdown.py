@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from solver.check import CheckReport
 from solver.domain.language import say
 from solver.domain.notices import notice_words
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, item_words, offer_words, plan_facts
 from solver.report.wording import USAGE_COLUMNS, answer_words, limit_words, money, number, unit_words
+
+if TYPE_CHECKING:
+    from solver.check import CheckReport
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from solver.check import CheckReport
 from solver.domain.language import say
 from solver.domain.notices import notice_words
 from solver.domain.plan import Notice, Plan, Result, Usage
 from solver.report.facts import check_headline, item_words, offer_words, plan_facts
 from solver.report.prose import Prose
 from solver.report.wording import USAGE_COLUMNS, answer_words, limit_words, money, number, unit_words
+
+if TYPE_CHECKING:
+    from solver.check import CheckReport
 
 
 def print_result(result: Result, console: Console, more: Sequence[tuple[str, str]] = ()) -> None:
