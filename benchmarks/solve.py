@@ -78,8 +78,8 @@ def default_catalogue(quick: bool) -> Report:
         Aim("ours / leanest plain model, worst goal", over_leanest, 0.5, "x"),
     ]
     report.notes.append(
-        "`ours, nothing between`: the same questions one after another, as a program asks them. In turns with the plain "
-        "model each of ours finds the processor's caches full of the other's."
+        "`ours, nothing between`: the same questions one after another, as a program asks them. In turns with the "
+        "plain model each of ours finds the processor's caches full of the other's."
     )
     return report
 

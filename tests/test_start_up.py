@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
+from solver.model import ahead
 from tests.conftest import RunCli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,3 +158,34 @@ def test_fuzzer_finds_nothing() -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.count(": ok") == 8, f"after {time.perf_counter() - started:.0f} s"
+
+
+def test_the_library_is_loaded_ahead_of_its_import() -> None:
+    """Tests that the compiled part is mapped before any of OR-Tools is imported, and that its import then works."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom solver.model.ahead import load_ahead\n"
+        "mapped = lambda: 'cp_model_helper' in Path('/proc/self/maps').read_text()\n"
+        "before = mapped()\nload_ahead().join()\n"
+        "print(before, mapped(), 'ortools' in sys.modules)\n"
+        "from solver.solve import optimize\nfrom solver.catalog import default_problem\n"
+        "print(load_ahead(), optimize(default_problem(limits={'budget_cny': 300_000})).status)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True)
+    assert ran.stdout.splitlines() == ["False True False", "None optimal"]
+
+
+def test_what_cannot_be_loaded_ahead_is_left_to_the_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests that neither a package that is not there nor a file that is no library does any harm."""
+    for name in ("no_such_package.compiled", "solver.model.no_such_library"):
+        monkeypatch.setattr(ahead, "COMPILED", name)
+        assert ahead.load_ahead() is None
+    package = tmp_path / "damaged_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / f"compiled{EXTENSION_SUFFIXES[0]}").write_bytes(b"no library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(ahead, "COMPILED", "damaged_package.compiled")
+    thread = ahead.load_ahead()
+    assert thread is not None
+    thread.join(10)
+    assert not thread.is_alive()

@@ -8,7 +8,7 @@ import click
 
 from solver.cli.output import console, interruptible
 from solver.cli.params import GroupedCommand, GroupedOption, Number, Whole, seconds
-from solver.cli.question import naming_flags, problem_from, question_options, remote_question
+from solver.cli.question import naming_flags, problem_to_solve, question_options, remote_question
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say
@@ -48,7 +48,7 @@ def command(top: int, form: str, time_limit: Any, **options: Any) -> int:
                 lambda stop: client.explain(question, top=top, time_limit_s=limit, stop=stop)
             )
     else:
-        problem = problem_from(options)
+        problem = problem_to_solve(options)
         from solver.explain import ExplainOptions, explain
 
         found, interrupted = interruptible(

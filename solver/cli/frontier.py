@@ -8,7 +8,7 @@ import click
 
 from solver.cli.output import console, interruptible
 from solver.cli.params import GroupedCommand, GroupedOption, Money, Number, seconds
-from solver.cli.question import naming_flags, problem_from, question_options, remote_question
+from solver.cli.question import naming_flags, problem_to_solve, question_options, remote_question
 from solver.cli.remote import remote
 from solver.domain.errors import InvalidProblem
 from solver.domain.language import message, say
@@ -65,7 +65,7 @@ def command(least: Any, most: Any, against: str | None, form: str, time_limit: A
     from solver.domain.problem import Problem
 
     client = remote()
-    question = problem_from(options) if client is None else remote_question(options)
+    question = problem_to_solve(options) if client is None else remote_question(options)
     goal = question.goal if isinstance(question, Problem) else question.get("goal", "batch")
     if against is None:
         against = "batch" if goal == "cost" else "cost"

@@ -11,7 +11,7 @@ import click
 from solver.cli.explain import check_top
 from solver.cli.output import FORMAT_HELP, FORMATS, console, interruptible
 from solver.cli.params import GroupedCommand, GroupedOption, Number, Whole, seconds
-from solver.cli.question import naming_flags, problem_from, question_options, remote_question
+from solver.cli.question import naming_flags, problem_to_solve, question_options, remote_question
 from solver.cli.remote import remote
 from solver.cli.save import Saving, save_options, saving_of
 from solver.domain.language import message, say
@@ -68,7 +68,7 @@ def command(form: str, time_limit: Any, no_prune: bool, top: int | None, **optio
                 lambda stop: client.best(question, top, time_limit_s=limit, prune=not no_prune, today=as_of, stop=stop)
             )
     else:
-        question = problem = problem_from(options)
+        question = problem = problem_to_solve(options)
         from solver.solve import Options, optimize
 
         result, interrupted = interruptible(

@@ -6,7 +6,7 @@ Grouped in --help by what a buyer thinks of: money, machine, site, training, out
     asked.py    what was given -> the question, on the catalogue that the options make
 """
 
-from solver.cli.question.asked import library_from, names_a_file, problem_from, remote_question, tell
+from solver.cli.question.asked import library_from, names_a_file, problem_from, problem_to_solve, remote_question, tell
 from solver.cli.question.options import naming_flags, question_options
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "names_a_file",
     "naming_flags",
     "problem_from",
+    "problem_to_solve",
     "question_options",
     "remote_question",
     "tell",

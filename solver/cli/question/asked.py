@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # the records cost 0.2 s, which --help and bad options need n
     from solver.domain.workload import Workload
 
 MOST_NOTES = 20
+_NEEDED_FIRST = ("json", "solver.catalog.reading", "solver.domain.base")
+"""What brings the compiled parts of json, PyYAML and pydantic: what comes later waits until the library is loaded."""
 
 
 def problem_from(options: Mapping[str, Any]) -> Problem:
@@ -38,6 +41,17 @@ def problem_from(options: Mapping[str, Any]) -> Problem:
         click.echo(question_text(question_of(problem, default_library())), nl=False)
         raise click.exceptions.Exit(0)
     return problem
+
+
+def problem_to_solve(options: Mapping[str, Any]) -> Problem:
+    """As `problem_from`, for who solves it here: the solver's library is loaded meanwhile, on another core."""
+    if not options.get("dump_problem"):
+        for name in _NEEDED_FIRST:
+            importlib.import_module(name)
+        from solver.model.ahead import load_ahead
+
+        load_ahead()
+    return problem_from(options)
 
 
 def library_from(options: Mapping[str, Any]) -> Library:
